@@ -1,0 +1,243 @@
+//! Fitting an invertible network to pairs of x and y: from arrays in the user's units to a model.
+
+use crate::error::{Error, Result};
+use crate::flow::Invertible;
+use crate::layout::Layout;
+use crate::model::{Architecture, Model};
+use crate::random::Purpose;
+use crate::scaling::Scaling;
+use crate::subnet::Activation;
+use crate::train::bidirectional::{self, Bidirectional};
+use crate::train::fit::{self, Epoch, Outcome};
+use crate::train::objective::Data;
+use crate::train::optimizer::Moments;
+use ndarray::ArrayView2;
+use std::sync::atomic::AtomicBool;
+
+/// Everything a fit can be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Latent variables.
+    pub latent_dim: usize,
+    /// Width of the network; `None` is the smallest that fits.
+    pub total_dim: Option<usize>,
+    /// Blocks of two couplings and a permutation.
+    pub n_blocks: usize,
+    /// Hidden layers of every subnetwork.
+    pub hidden_layer_sizes: Vec<usize>,
+    /// Between the layers of a subnetwork.
+    pub activation: Activation,
+    /// Bound on the log scale of a coupling.
+    pub clamp: f64,
+    /// Terms, noise and kernels.
+    pub objective: bidirectional::Settings,
+    /// The training loop.
+    pub training: fit::Settings,
+}
+
+/// A model and what training needs to go on from it.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The model.
+    pub model: Model,
+    /// The optimizer's moments.
+    pub moments: Moments<f32>,
+}
+
+/// Fewest rows that a mean and a spread can be taken of, with one of them held out.
+const FEWEST_ROWS: usize = 2;
+
+/// Fits a network to rows of x and y, from the start or from a previous one with its scaling and shape.
+///
+/// Every check comes before the first step, and a previous model is only read: whatever happens, it stays.
+pub fn fit(
+    x: ArrayView2<f64>,
+    y: ArrayView2<f64>,
+    settings: &Settings,
+    previous: Option<&Trained>,
+    stop: &AtomicBool,
+    report: impl FnMut(&Epoch),
+) -> Result<(Trained, Outcome)> {
+    check_data(x, y)?;
+    let Trained { mut model, mut moments } = match previous {
+        Some(previous) => continue_from(previous, x.ncols(), y.ncols())?,
+        None => start(x, y, settings)?,
+    };
+    let (x, y) = (model.x_scaling.standardise(x), model.y_scaling.standardise(y));
+    let layout = model.layout();
+    let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
+    let chain = model.architecture.chain()?;
+    let batch = settings.training.batch_size.min(data.rows());
+    let mut objective = Bidirectional::new(&chain, layout, settings.objective.clone(), batch);
+    let parameters = &mut model.parameters;
+    let outcome = fit::fit(&mut objective, parameters, &mut moments, &data, &settings.training, stop, report);
+    Ok((Trained { model, moments }, outcome))
+}
+
+fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<Trained> {
+    let layout = Layout::new(x.ncols(), y.ncols(), settings.latent_dim, settings.total_dim)?;
+    let seed = settings.training.seed;
+    let architecture = Architecture::new(
+        layout,
+        settings.n_blocks,
+        &settings.hidden_layer_sizes,
+        settings.activation,
+        settings.clamp,
+        seed,
+    )?;
+    let chain = architecture.chain()?;
+    let mut parameters = vec![0.0f32; Invertible::<f32>::parameters(&chain)];
+    chain.initialise(&mut parameters, &mut seed.stream(Purpose::Weights, 0));
+    let moments = Moments::new(parameters.len());
+    let model = Model::new(architecture, Scaling::fit(x).0, Scaling::fit(y).0, parameters)?;
+    Ok(Trained { model, moments })
+}
+
+fn continue_from(previous: &Trained, x: usize, y: usize) -> Result<Trained> {
+    let layout = previous.model.layout();
+    for (name, got, needs) in [("x", x, layout.x), ("y", y, layout.y)] {
+        if got != needs {
+            return Err(Error::Columns { name, got, needs });
+        }
+    }
+    Ok(previous.clone())
+}
+
+fn check_data(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<()> {
+    if x.nrows() != y.nrows() {
+        return Err(Error::Rows { x: x.nrows(), y: y.nrows() });
+    }
+    if x.nrows() < FEWEST_ROWS {
+        return Err(Error::TooFew { name: "x", got: x.nrows(), needs: FEWEST_ROWS });
+    }
+    for (name, data) in [("x", x), ("y", y)] {
+        if data.ncols() == 0 {
+            return Err(Error::setting(name, "no columns", "at least one column"));
+        }
+        check_finite(name, data)?;
+    }
+    Ok(())
+}
+
+/// An error for the first value that is NaN or infinite.
+pub fn check_finite(name: &'static str, data: ArrayView2<f64>) -> Result<()> {
+    match data.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        Some(((row, column), &got)) => Err(Error::NotFinite { name, got, row, column }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Seed, fill_normal};
+    use crate::threads::with_threads;
+    use crate::train::optimizer::Adam;
+    use ndarray::Array2;
+
+    fn settings() -> Settings {
+        Settings {
+            latent_dim: 1,
+            total_dim: Some(4),
+            n_blocks: 2,
+            hidden_layer_sizes: vec![16],
+            activation: Activation::Relu,
+            clamp: 2.0,
+            objective: bidirectional::Settings {
+                y_weight: 3.0,
+                z_weight: 30.0,
+                x_weight: 30.0,
+                reconstruction_weight: 3.0,
+                padding_weight: 1.0,
+                y_noise: 0.1,
+                z_noise: 0.1,
+                padding_noise: 0.05,
+                z_kernels: vec![0.2, 1.0],
+                x_kernels: vec![0.2, 1.0],
+                ramp: 0.002,
+            },
+            training: fit::Settings {
+                batch_size: 200,
+                max_iter: 5,
+                learning_rate: 1e-3,
+                schedule: fit::Schedule::Decay,
+                adam: Adam::default(),
+                early_stopping: true,
+                validation_fraction: 0.1,
+                n_iter_no_change: 10,
+                seed: Seed(3),
+            },
+        }
+    }
+
+    /// x uniform on a ring of two units, y its first coordinate.
+    fn ring(rows: usize) -> (Array2<f64>, Array2<f64>) {
+        let mut stream = Seed(1).stream(Purpose::Training, 0);
+        let mut values = vec![0.0; 2 * rows];
+        fill_normal(&mut values, 1.0, &mut stream);
+        let x = Array2::from_shape_vec((rows, 2), values).unwrap();
+        let y = Array2::from_shape_fn((rows, 1), |(r, _)| x[[r, 0]] + 0.1 * f64::powi(x[[r, 1]], 2));
+        (x, y)
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let (x, y) = ring(1000);
+        let run = |threads| {
+            with_threads(threads, || {
+                let (trained, outcome) =
+                    fit(x.view(), y.view(), &settings(), None, &AtomicBool::new(false), |_| {}).unwrap();
+                let samples = trained.model.posterior(y.view(), 3, Seed(5)).unwrap();
+                (trained.model.parameters, outcome.history, samples)
+            })
+            .unwrap()
+        };
+        let one = run(1);
+        for threads in [2, 3, 8] {
+            assert!(run(threads) == one, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn learns() {
+        let (x, y) = ring(2000);
+        let mut losses = Vec::new();
+        let settings = Settings {
+            training: fit::Settings { max_iter: 30, ..settings().training },
+            ..settings()
+        };
+        let (trained, outcome) = fit(x.view(), y.view(), &settings, None, &AtomicBool::new(false), |epoch| {
+            losses.push(epoch.train_loss);
+        })
+        .unwrap();
+        assert!(losses[29] < 0.2 * losses[0], "{losses:?}");
+        assert_eq!(outcome.history.len(), 30);
+        let predicted = trained.model.predict(x.view()).unwrap();
+        let error = (&predicted - &y).mapv(|e| e * e).mean().unwrap();
+        assert!(error < 0.1, "{error}");
+    }
+
+    #[test]
+    fn an_interrupt_before_the_first_epoch_leaves_no_history() {
+        let (x, y) = ring(100);
+        let (_, outcome) = fit(x.view(), y.view(), &settings(), None, &AtomicBool::new(true), |_| {}).unwrap();
+        assert_eq!(outcome.ending, fit::Ending::Interrupted);
+        assert!(outcome.history.is_empty());
+    }
+
+    #[test]
+    fn bad_data_is_refused() {
+        let (x, y) = ring(10);
+        let refused = |x: ArrayView2<f64>, y: ArrayView2<f64>| {
+            fit(x, y, &settings(), None, &AtomicBool::new(false), |_| {}).unwrap_err().to_string()
+        };
+        let short = y.slice(ndarray::s![..9, ..]);
+        assert_eq!(refused(x.view(), short), "x has 10 rows and y has 9; each row of x needs its row of y");
+        let mut broken = x.clone();
+        broken[[4, 1]] = f64::NAN;
+        assert_eq!(refused(broken.view(), y.view()), "x must be finite, got NaN at row 4, column 1");
+        let narrow = Settings { total_dim: Some(1), ..settings() };
+        let error = fit(x.view(), y.view(), &narrow, None, &AtomicBool::new(false), |_| {}).unwrap_err();
+        assert!(error.to_string().starts_with("total_dim must be at least"), "{error}");
+    }
+}

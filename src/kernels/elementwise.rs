@@ -1,0 +1,115 @@
+//! Functions applied to every element of a tile, vectorised, with their accuracy stated and tested.
+
+use super::dispatch::{Kernel, dispatch};
+use super::real::Real;
+use super::vector::Vector;
+
+/// exp(x) - 1 as (2^n, p) with the result 2^n * p + (2^n - 1), from x = n ln 2 + r and p = exp(r) - 1.
+#[inline(always)]
+fn exp_parts<T: Real, V: Vector<T>>(x: V) -> (V, V) {
+    let rounding = V::splat(T::ROUNDING);
+    let x = x.max(V::splat(T::EXP_RANGE.0)).min(V::splat(T::EXP_RANGE.1));
+    let log2_e = V::splat(T::of(std::f64::consts::LOG2_E));
+    let n = x.mul_add(log2_e, rounding).sub(rounding);
+    let r = n.neg_mul_add(V::splat(T::LN_2.0), x);
+    let r = n.neg_mul_add(V::splat(T::LN_2.1), r);
+    // Horner form of the Taylor series r (1 + r/2 (1 + r/3 (...))).
+    let mut p = V::splat(T::one());
+    for term in (2..=T::EXP_TERMS).rev() {
+        p = p.mul(r).mul_add(V::splat(T::of(1.0 / term as f64)), V::splat(T::one()));
+    }
+    let scale = n.add(V::splat(T::ROUNDING + T::EXPONENT_BIAS)).power_of_two();
+    (scale, p.mul(r))
+}
+
+/// exp(x) within 2 units in the last place; beyond the range of normal numbers it stays at the edge.
+#[inline(always)]
+pub fn exp<T: Real, V: Vector<T>>(x: V) -> V {
+    let (scale, p) = exp_parts(x);
+    scale.mul_add(p, scale)
+}
+
+/// tanh(x) within 4 units in the last place, near zero too.
+#[inline(always)]
+pub fn tanh<T: Real, V: Vector<T>>(x: V) -> V {
+    // tanh is 1 to the last bit from here on, and exp(2x) would overflow.
+    let edge = V::splat(T::of(TANH_EDGE));
+    let x = x.max(V::splat(T::of(-TANH_EDGE))).min(edge);
+    let (scale, p) = exp_parts(x.add(x));
+    let minus_one = scale.mul_add(p, scale.sub(V::splat(T::one())));
+    minus_one.div(minus_one.add(V::splat(T::of(2.0))))
+}
+
+/// 1 - tanh(x) < 2^-54 beyond this.
+const TANH_EDGE: f64 = 19.1;
+
+/// A function of one element, for any vector.
+pub trait Function<T: Real>: Copy {
+    /// The value at `x`.
+    fn apply<V: Vector<T>>(&self, x: V) -> V;
+}
+
+/// Replaces every element by the function's value.
+pub fn map<T: Real>(values: &mut [T], function: impl Function<T>) {
+    dispatch(Map { values, function });
+}
+
+struct Map<'a, T, F> {
+    values: &'a mut [T],
+    function: F,
+}
+
+impl<T: Real, F: Function<T>> Kernel<T> for Map<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<T>>(self) {
+        let mut chunks = self.values.chunks_exact_mut(V::LANES);
+        for chunk in &mut chunks {
+            // SAFETY: the chunk has LANES elements.
+            unsafe { self.function.apply(V::load(chunk.as_ptr())).store(chunk.as_mut_ptr()) }
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            // SAFETY: the rest has fewer than LANES elements, and so many are touched.
+            unsafe {
+                let x = V::load_first(rest.as_ptr(), rest.len());
+                self.function.apply(x).store_first(rest.as_mut_ptr(), rest.len());
+            }
+        }
+    }
+}
+
+/// Adds to `sums[c]` the sum over the first `rows` rows of column c of a tile.
+pub fn add_column_sums<T: Real>(sums: &mut [T], tile: &[T], rows: usize) {
+    assert!(rows <= super::ROWS && tile.len() >= sums.len() * super::ROWS);
+    dispatch(ColumnSums { sums, tile, rows });
+}
+
+struct ColumnSums<'a, T> {
+    sums: &'a mut [T],
+    tile: &'a [T],
+    rows: usize,
+}
+
+impl<T: Real> Kernel<T> for ColumnSums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<T>>(self) {
+        let full = self.rows / V::LANES;
+        let rest = self.rows % V::LANES;
+        for (sum, column) in self.sums.iter_mut().zip(self.tile.chunks_exact(super::ROWS)) {
+            let mut total = V::splat(T::zero());
+            for v in 0..full {
+                // SAFETY: full * LANES <= rows <= ROWS.
+                total = total.add(unsafe { V::load(column.as_ptr().add(v * V::LANES)) });
+            }
+            if rest > 0 {
+                // SAFETY: the remaining rows of the column.
+                total = total.add(unsafe { V::load_first(column.as_ptr().add(full * V::LANES), rest) });
+            }
+            *sum = *sum + total.sum();
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Maximum mean discrepancy (Gretton et al. 2012, JMLR 13, 723) with a sum of inverse multiquadratic kernels.
+//!
+//! k(a, b) = sum_h C_h / (C_h + |a - b|^2), and the biased estimate of the squared discrepancy between samples
+//! x and y is mean k(x, x') + mean k(y, y') - 2 mean k(x, y), never negative. Points are taken tile against
+//! tile, so that memory grows with the number of points and not with its square.
+
+use crate::kernels::dispatch::{Kernel, dispatch};
+use crate::kernels::product::{Finish, Matrix, Start, product};
+use crate::kernels::vector::Vector;
+use crate::kernels::{ROWS, Real};
+use crate::tiles::Batch;
+use rayon::prelude::*;
+
+/// Memory of one thread: the slopes of the kernel for two tiles, their sums, and the weighted neighbours.
+#[derive(Clone, Debug)]
+struct Workspace<T> {
+    slopes: Vec<T>,
+    slope_sums: Vec<T>,
+    neighbours: Vec<T>,
+}
+
+impl<T: Real> Workspace<T> {
+    fn new(columns: usize) -> Self {
+        Self {
+            slopes: vec![T::zero(); ROWS * ROWS],
+            slope_sums: vec![T::zero(); ROWS],
+            neighbours: vec![T::zero(); columns * ROWS],
+        }
+    }
+}
+
+/// The squared discrepancy between `points` and `reference`, and its gradient with respect to `points`.
+///
+/// `scales` are the C_h. `gradient` has the shape of `points`; its padded rows become zero. The result does not
+/// depend on the number of threads.
+pub fn mmd_gradient<T: Real>(points: &Batch<T>, reference: &Batch<T>, scales: &[T], gradient: &mut Batch<T>) -> f64 {
+    assert!(points.columns() == reference.columns() && gradient.columns() == points.columns());
+    assert_eq!(gradient.rows(), points.rows());
+    let columns = points.columns();
+    let tile_len = gradient.tile_len();
+    let values: Vec<f64> = gradient
+        .data_mut()
+        .par_chunks_mut(tile_len)
+        .enumerate()
+        .map_init(
+            || Workspace::new(columns),
+            |workspace, (tile, gradient)| tile_gradient(points, reference, scales, tile, gradient, workspace),
+        )
+        .collect();
+    values.iter().sum::<f64>() + mean_of_kernel(reference, scales)
+}
+
+/// The squared discrepancy between two samples.
+pub fn mmd<T: Real>(points: &Batch<T>, reference: &Batch<T>, scales: &[T]) -> f64 {
+    let mut gradient = Batch::zeros(points.rows(), points.columns());
+    mmd_gradient(points, reference, scales, &mut gradient)
+}
+
+/// One tile's share of mean k(x, x') - 2 mean k(x, y), and its rows of the gradient.
+fn tile_gradient<T: Real>(
+    points: &Batch<T>,
+    reference: &Batch<T>,
+    scales: &[T],
+    tile: usize,
+    gradient: &mut [T],
+    workspace: &mut Workspace<T>,
+) -> f64 {
+    let rows = points.rows_of(tile);
+    let (n, m) = (points.rows() as f64, reference.rows() as f64);
+    let own = points.tile(tile);
+    gradient.fill(T::zero());
+    let mut value = 0.0;
+    // A pair's slope dk/d(d^2) moves a point by 2 (own - other). Every pair of points counts twice, because either
+    // is the first once; a pair with the reference has the factor -2.
+    let (within, across) = (1.0 / (n * n), -2.0 / (n * m));
+    for (others, weight, gradient_weight) in [(points, within, 4.0 * within), (reference, across, 2.0 * across)] {
+        workspace.neighbours.fill(T::zero());
+        workspace.slope_sums.fill(T::zero());
+        let mut sum = 0.0;
+        for other in 0..others.tiles() {
+            let count = others.rows_of(other);
+            let theirs = others.tile(other);
+            let (slopes, slope_sums) = (&mut workspace.slopes, &mut workspace.slope_sums);
+            sum += dispatch(Pairs { own, theirs, rows, count, scales, output: Some((slopes, slope_sums)) });
+            let theirs = Matrix { data: theirs, row: ROWS, column: 1 };
+            let out = &mut workspace.neighbours;
+            product(out, points.columns(), theirs, &workspace.slopes, count, rows, Start::Accumulate, Finish::Keep);
+        }
+        let factor = T::of(gradient_weight);
+        for (c, column) in gradient.chunks_exact_mut(ROWS).enumerate() {
+            for r in 0..rows {
+                let i = c * ROWS + r;
+                let pull = own[i] * workspace.slope_sums[r] - workspace.neighbours[i];
+                column[r] = column[r] + factor * pull;
+            }
+        }
+        value += weight * sum;
+    }
+    value
+}
+
+/// mean k(y, y'), each pair of different tiles taken once.
+fn mean_of_kernel<T: Real>(batch: &Batch<T>, scales: &[T]) -> f64 {
+    let sums: Vec<f64> = (0..batch.tiles())
+        .into_par_iter()
+        .map(|tile| {
+            let (own, rows) = (batch.tile(tile), batch.rows_of(tile));
+            let pair = |other: usize| {
+                let theirs = batch.tile(other);
+                dispatch(Pairs { own, theirs, rows, count: batch.rows_of(other), scales, output: None })
+            };
+            pair(tile) + 2.0 * (0..tile).map(pair).sum::<f64>()
+        })
+        .collect();
+    let n = batch.rows() as f64;
+    sums.iter().sum::<f64>() / (n * n)
+}
+
+/// The kernel between the rows of two tiles: returns its sum, and fills the slopes (one line of own rows per
+/// row of theirs) and their sums where asked.
+struct Pairs<'a, T> {
+    own: &'a [T],
+    theirs: &'a [T],
+    rows: usize,
+    count: usize,
+    scales: &'a [T],
+    output: Option<(&'a mut Vec<T>, &'a mut Vec<T>)>,
+}
+
+impl<T: Real> Kernel<T> for Pairs<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<V: Vector<T>>(self) -> f64 {
+        let (slopes, slope_sums) = match self.output {
+            Some((slopes, sums)) => (slopes.as_mut_ptr(), sums.as_mut_ptr()),
+            None => (std::ptr::null_mut(), std::ptr::null_mut()),
+        };
+        let columns = self.own.len() / ROWS;
+        assert!(self.theirs.len() == self.own.len() && self.rows <= ROWS && self.count <= ROWS);
+        let mut total = 0.0;
+        for start in (0..self.rows).step_by(V::LANES) {
+            let mut sum = V::splat(T::zero());
+            let mut slope_sum = V::splat(T::zero());
+            for j in 0..self.count {
+                let mut distance = V::splat(T::zero());
+                for c in 0..columns {
+                    // SAFETY: both tiles have `columns` columns of ROWS; start + LANES <= ROWS.
+                    unsafe {
+                        let difference = V::load(self.own.as_ptr().add(c * ROWS + start))
+                            .sub(V::splat(*self.theirs.as_ptr().add(c * ROWS + j)));
+                        distance = difference.mul_add(difference, distance);
+                    }
+                }
+                let mut slope = V::splat(T::zero());
+                for &scale in self.scales {
+                    let scale = V::splat(scale);
+                    let inverse = distance.add(scale).reciprocal();
+                    let value = scale.mul(inverse);
+                    sum = sum.add(value);
+                    slope = value.neg_mul_add(inverse, slope);
+                }
+                slope_sum = slope_sum.add(slope);
+                if !slopes.is_null() {
+                    // SAFETY: slopes is ROWS by ROWS.
+                    unsafe { slope.store(slopes.add(j * ROWS + start)) }
+                }
+            }
+            if !slope_sums.is_null() {
+                // SAFETY: slope_sums has ROWS elements.
+                unsafe {
+                    let to = slope_sums.add(start);
+                    V::load(to).add(slope_sum).store(to);
+                }
+            }
+            total += sum_of_rows(sum, self.rows - start);
+        }
+        total
+    }
+}
+
+/// The sum of the first `rows` lanes (or all), which are those of real rows.
+#[inline(always)]
+fn sum_of_rows<T: Real, V: Vector<T>>(vector: V, rows: usize) -> f64 {
+    if rows >= V::LANES {
+        return vector.sum().to_double();
+    }
+    let mut lanes = [T::zero(); ROWS];
+    // SAFETY: LANES <= ROWS.
+    unsafe { vector.store(lanes.as_mut_ptr()) };
+    lanes[..rows].iter().map(|lane| lane.to_double()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, Seed, fill_normal};
+
+    const SCALES: [f64; 3] = [0.05, 0.4, 3.0];
+
+    fn sample(rows: usize, columns: usize, shift: f64, seed: u64) -> (Batch<f64>, Vec<f64>) {
+        let mut stream = Seed(seed).stream(Purpose::Training, 0);
+        let mut values = vec![0.0; rows * columns];
+        fill_normal(&mut values, 1.0, &mut stream);
+        values.iter_mut().for_each(|v| *v += shift);
+        (Batch::from_rows(&values, columns), values)
+    }
+
+    /// The definition, pair by pair.
+    fn by_definition(x: &[f64], y: &[f64], columns: usize, scales: &[f64]) -> f64 {
+        let mean = |a: &[f64], b: &[f64]| {
+            let mut sum = 0.0;
+            for p in a.chunks(columns) {
+                for q in b.chunks(columns) {
+                    let distance: f64 = p.iter().zip(q).map(|(s, t)| (s - t).powi(2)).sum();
+                    sum += scales.iter().map(|c| c / (c + distance)).sum::<f64>();
+                }
+            }
+            sum / ((a.len() / columns) * (b.len() / columns)) as f64
+        };
+        mean(x, x) + mean(y, y) - 2.0 * mean(x, y)
+    }
+
+    #[test]
+    fn value_is_the_definition() {
+        for (n, m, columns) in [(1, 1, 1), (5, 70, 3), (33, 31, 2), (64, 96, 10)] {
+            let ((x, xs), (y, ys)) = (sample(n, columns, 0.0, 1), sample(m, columns, 0.3, 2));
+            let wanted = by_definition(&xs, &ys, columns, &SCALES);
+            let got = mmd(&x, &y, &SCALES);
+            assert!((got - wanted).abs() < 1e-12, "{n} {m} {columns}: {got} {wanted}");
+        }
+    }
+
+    #[test]
+    fn gradient_is_the_fourth_order_difference() {
+        for (n, m, columns) in [(1, 1, 1), (7, 40, 3), (35, 20, 2)] {
+            let ((x, xs), (y, _)) = (sample(n, columns, 0.0, 3), sample(m, columns, 0.5, 4));
+            let mut gradient = Batch::zeros(n, columns);
+            mmd_gradient(&x, &y, &SCALES, &mut gradient);
+            let got = gradient.to_rows();
+            for i in 0..xs.len() {
+                let at = |step: f64| {
+                    let mut moved = xs.clone();
+                    moved[i] += step;
+                    mmd(&Batch::from_rows(&moved, columns), &y, &SCALES)
+                };
+                let h = 1e-3;
+                let wanted = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+                assert!((got[i] - wanted).abs() < 1e-8, "{i}: {} {wanted}", got[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn same_sample_has_no_discrepancy_and_no_gradient() {
+        let (x, _) = sample(100, 3, 0.0, 5);
+        let mut gradient = Batch::zeros(100, 3);
+        assert!(mmd_gradient(&x, &x.clone(), &SCALES, &mut gradient).abs() < 1e-14);
+        assert!(gradient.data().iter().all(|g| g.abs() < 1e-14));
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let ((x, _), (y, _)) = (sample(300, 4, 0.0, 6), sample(500, 4, 0.2, 7));
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut gradient = Batch::zeros(300, 4);
+            let value = pool.install(|| mmd_gradient(&x, &y, &SCALES, &mut gradient));
+            (value.to_bits(), gradient.to_rows())
+        };
+        assert_eq!(run(1), run(2));
+        assert_eq!(run(1), run(5));
+    }
+
+    #[test]
+    fn single_precision_agrees_with_double() {
+        let ((x, xs), (y, ys)) = (sample(200, 3, 0.0, 8), sample(200, 3, 0.1, 9));
+        let single = |v: &[f64]| Batch::from_rows(&v.iter().map(|&v| v as f32).collect::<Vec<_>>(), 3);
+        let got = mmd(&single(&xs), &single(&ys), &SCALES.map(|s| s as f32));
+        assert!((got - mmd(&x, &y, &SCALES)).abs() < 2e-6);
+    }
+}

@@ -1,0 +1,4 @@
+//! Losses: plain functions of batches that return a value and a gradient. They know nothing of flows.
+
+pub mod fit;
+pub mod mmd;

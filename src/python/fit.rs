@@ -1,0 +1,206 @@
+//! Training, seen from Python: the work runs on threads of its own while the calling thread reports progress and
+//! looks for signals.
+
+use super::model::Model;
+use crate::inn::{Settings, Trained, check_finite, fit};
+use crate::random::Seed;
+use crate::scaling::Scaling;
+use crate::subnet::Activation;
+use crate::threads::with_threads;
+use crate::train::bidirectional;
+use crate::train::fit::{Ending, Epoch, Outcome, Schedule, Settings as Training};
+use crate::train::optimizer::Adam;
+use numpy::PyReadonlyArray2;
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// How often the calling thread looks for signals.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The settings, a dict in Python.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct InnSettings {
+    latent_dim: usize,
+    total_dim: Option<usize>,
+    n_blocks: usize,
+    hidden_layer_sizes: Vec<usize>,
+    activation: String,
+    clamp: f64,
+    y_weight: f64,
+    z_weight: f64,
+    x_weight: f64,
+    reconstruction_weight: f64,
+    padding_weight: f64,
+    y_noise: f64,
+    z_noise: f64,
+    padding_noise: f64,
+    z_kernels: Vec<f64>,
+    x_kernels: Vec<f64>,
+    ramp: f64,
+    batch_size: usize,
+    max_iter: usize,
+    learning_rate_init: f64,
+    constant_rate: bool,
+    weight_decay: f64,
+    beta_1: f64,
+    beta_2: f64,
+    gradient_clamp: f64,
+    early_stopping: bool,
+    validation_fraction: f64,
+    n_iter_no_change: usize,
+    seed: u64,
+}
+
+impl InnSettings {
+    fn into_settings(self) -> PyResult<Settings> {
+        let objective = bidirectional::Settings {
+            y_weight: self.y_weight,
+            z_weight: self.z_weight,
+            x_weight: self.x_weight,
+            reconstruction_weight: self.reconstruction_weight,
+            padding_weight: self.padding_weight,
+            y_noise: self.y_noise,
+            z_noise: self.z_noise,
+            padding_noise: self.padding_noise,
+            z_kernels: self.z_kernels,
+            x_kernels: self.x_kernels,
+            ramp: self.ramp,
+        };
+        let adam = Adam {
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            weight_decay: self.weight_decay,
+            clamp: self.gradient_clamp,
+            ..Adam::default()
+        };
+        let training = Training {
+            batch_size: self.batch_size,
+            max_iter: self.max_iter,
+            learning_rate: self.learning_rate_init,
+            schedule: if self.constant_rate { Schedule::Constant } else { Schedule::Decay },
+            adam,
+            early_stopping: self.early_stopping,
+            validation_fraction: self.validation_fraction,
+            n_iter_no_change: self.n_iter_no_change,
+            seed: Seed(self.seed),
+        };
+        Ok(Settings {
+            latent_dim: self.latent_dim,
+            total_dim: self.total_dim,
+            n_blocks: self.n_blocks,
+            hidden_layer_sizes: self.hidden_layer_sizes,
+            activation: Activation::from_name(&self.activation)?,
+            clamp: self.clamp,
+            objective,
+            training,
+        })
+    }
+}
+
+/// Numbers of the columns whose values are all the same, after a check that all are finite.
+#[pyfunction]
+pub fn constant_columns(name: &str, data: PyReadonlyArray2<f64>) -> PyResult<Vec<usize>> {
+    let name = if name == "x" { "x" } else { "y" };
+    check_finite(name, data.as_array())?;
+    Ok(Scaling::fit(data.as_array()).1)
+}
+
+/// Fits a network. `progress(epoch, terms)` is called after every epoch. Returns the model and the outcome, a dict.
+#[pyfunction]
+#[pyo3(signature = (x, y, settings, threads, previous=None, progress=None))]
+pub fn fit_inn<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f64>,
+    y: PyReadonlyArray2<'py, f64>,
+    settings: InnSettings,
+    threads: usize,
+    previous: Option<&Bound<'py, Model>>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Model, Bound<'py, PyDict>)> {
+    let settings = settings.into_settings()?;
+    let (x, y) = (x.as_array(), y.as_array());
+    let previous = previous.map(|model| &model.get().trained);
+    let (trained, outcome) = py.detach(|| {
+        supervise(progress, |stop, report| with_threads(threads, || fit(x, y, &settings, previous, stop, report)))
+    })?;
+    let outcome = outcome_dict(py, &outcome)?;
+    Ok((Model { trained }, outcome))
+}
+
+/// Runs `train` on a thread of its own, with the reports it sends passed on to Python, until it ends. A signal or an
+/// exception stops it: an interrupt is part of its outcome, any other exception is raised once it has stopped.
+fn supervise(
+    progress: Option<Py<PyAny>>,
+    train: impl FnOnce(&AtomicBool, &mut (dyn FnMut(&Epoch) + Send)) -> crate::error::Result<crate::error::Result<(Trained, Outcome)>>
+    + Send,
+) -> PyResult<(Trained, Outcome)> {
+    let stop = AtomicBool::new(false);
+    let (sender, receiver) = channel();
+    let (result, exception) = std::thread::scope(|scope| {
+        let stop = &stop;
+        let worker = scope.spawn(move || {
+            train(stop, &mut move |epoch: &Epoch| {
+                // Nobody listens only when the calling thread has gone, and then nothing is lost.
+                let _ = sender.send(epoch.clone());
+            })
+        });
+        let exception = listen(&receiver, progress.as_ref(), stop);
+        (worker.join(), exception)
+    });
+    let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    match exception {
+        Some(error) => Err(error),
+        None => Ok(result??),
+    }
+}
+
+/// Passes on reports and looks for signals until the sender is gone.
+fn listen(receiver: &Receiver<Epoch>, progress: Option<&Py<PyAny>>, stop: &AtomicBool) -> Option<PyErr> {
+    let mut exception = None;
+    loop {
+        let message = receiver.recv_timeout(SIGNAL_INTERVAL);
+        if let Err(RecvTimeoutError::Disconnected) = message {
+            return exception;
+        }
+        let answer = Python::attach(|py| -> PyResult<()> {
+            if let (Ok(epoch), Some(progress), None) = (&message, progress, &exception) {
+                progress.call1(py, (epoch.number, epoch.train_loss, epoch.validation_loss))?;
+            }
+            py.check_signals()
+        });
+        if let Err(error) = answer {
+            stop.store(true, Ordering::Relaxed);
+            let interrupted = Python::attach(|py| error.is_instance_of::<PyKeyboardInterrupt>(py));
+            if !interrupted && exception.is_none() {
+                exception = Some(error);
+            }
+        }
+    }
+}
+
+fn outcome_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let ending = match outcome.ending {
+        Ending::Completed => "completed",
+        Ending::Stopped => "stopped",
+        Ending::Interrupted => "interrupted",
+        Ending::Diverged => "diverged",
+    };
+    dict.set_item("ending", ending)?;
+    dict.set_item("best_epoch", outcome.best_epoch)?;
+    let history = PyDict::new(py);
+    let column = |f: &dyn Fn(&Epoch) -> f64| outcome.history.iter().map(f).collect::<Vec<f64>>();
+    history.set_item("epoch", outcome.history.iter().map(|e| e.number).collect::<Vec<_>>())?;
+    history.set_item("train_loss", column(&|e| e.train_loss))?;
+    history.set_item("validation_loss", column(&|e| e.validation_loss))?;
+    for (i, name) in outcome.terms.iter().enumerate() {
+        history.set_item(*name, column(&|e| e.terms[i]))?;
+    }
+    dict.set_item("history", history)?;
+    Ok(dict)
+}

@@ -1,0 +1,26 @@
+//! The extension module: convert, release the GIL, call, convert. Nothing here computes.
+
+mod errors;
+mod fit;
+mod model;
+
+use pyo3::prelude::*;
+
+/// The compiled core of innverse; its interface may change with every version.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::fit::{constant_columns, fit_inn};
+    #[pymodule_export]
+    use super::model::Model;
+    #[pymodule_export]
+    use super::model::energy_score;
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("INSTRUCTIONS", format!("{:?}", crate::kernels::dispatch::instructions()).to_lowercase())
+    }
+}

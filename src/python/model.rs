@@ -1,0 +1,107 @@
+//! A trained network in Python's hands.
+
+use crate::inn::Trained;
+use crate::random::Seed;
+use crate::store;
+use crate::threads::with_threads;
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::path::PathBuf;
+
+/// A trained network; never changes.
+#[pyclass(frozen, module = "innverse._core")]
+pub struct Model {
+    pub trained: Trained,
+}
+
+#[pymethods]
+impl Model {
+    /// Samples, n of them for each row of y, as an array of shape (rows * n, columns of x).
+    fn posterior<'py>(
+        &self,
+        py: Python<'py>,
+        y: PyReadonlyArray2<'py, f64>,
+        n: usize,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (model, y) = (&self.trained.model, y.as_array());
+        let columns = model.layout().x;
+        let samples = py.detach(|| with_threads(threads, || model.posterior(y, n, Seed(seed))))??;
+        let rows = samples.len() / columns;
+        PyArray1::from_vec(py, samples).reshape([rows, columns])
+    }
+
+    /// The learned forward process.
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (model, x) = (&self.trained.model, x.as_array());
+        Ok(py.detach(|| with_threads(threads, || model.predict(x)))??.to_pyarray(py))
+    }
+
+    /// The latent variables of x.
+    fn latent<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (model, x) = (&self.trained.model, x.as_array());
+        Ok(py.detach(|| with_threads(threads, || model.latent(x)))??.to_pyarray(py))
+    }
+
+    /// Standard deviation that x was divided by, column by column.
+    fn x_scale<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        self.trained.model.x_scaling.scale.to_pyarray(py)
+    }
+
+    /// Numbers of columns: x, y, z, total.
+    fn layout(&self) -> (usize, usize, usize, usize) {
+        let layout = self.trained.model.layout();
+        (layout.x, layout.y, layout.z, layout.total)
+    }
+
+    /// Writes a file, whole or not at all, with a text of the estimator's in its header.
+    fn save(&self, py: Python<'_>, path: PathBuf, estimator: &str) -> PyResult<()> {
+        Ok(py.detach(|| store::write(&path, &store::to_bytes(&self.trained, estimator, false)?))?)
+    }
+
+    /// The model in such a file, and the estimator's text.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> PyResult<(Self, String)> {
+        let (trained, estimator) = py.detach(|| store::from_bytes(&store::read(&path)?))?;
+        Ok((Self { trained }, estimator))
+    }
+
+    /// The model in bytes made by pickle.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
+        let (trained, _) = py.detach(|| store::from_bytes(bytes))?;
+        Ok(Self { trained })
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let bytes = store::to_bytes(&slf.get().trained, "", true)?;
+        let constructor = slf.get_type().getattr("from_bytes")?;
+        Ok((constructor, (PyBytes::new(slf.py(), &bytes),)))
+    }
+}
+
+/// The energy score of each row of samples, shape (m, n, d), against its row of truth, shape (m, d).
+#[pyfunction]
+pub fn energy_score<'py>(
+    py: Python<'py>,
+    samples: PyReadonlyArray3<'py, f64>,
+    truth: PyReadonlyArray2<'py, f64>,
+    scale: Vec<f64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (samples, truth) = (samples.as_array(), truth.as_array());
+    let scores = py.detach(|| with_threads(threads, || crate::score::energy_score(samples, truth, &scale)))??;
+    Ok(scores.to_pyarray(py))
+}

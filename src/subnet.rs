@@ -1,0 +1,304 @@
+//! The multilayer perceptron that gives a coupling its scale and shift; never inverted.
+
+use crate::error::{Error, Result};
+use crate::kernels::elementwise::{Function, add_column_sums, exp, map, tanh};
+use crate::kernels::product::{Finish, Matrix, Start, outer, product, transpose, transposed_stride};
+use crate::kernels::vector::Vector;
+use crate::kernels::{ROWS, Real};
+use crate::random::{Stream, fill_normal};
+
+/// What follows every hidden layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// max(a, 0)
+    Relu,
+    /// tanh(a)
+    Tanh,
+    /// a / (1 + exp(-a))
+    Silu,
+    /// a where positive, exp(a) - 1 elsewhere
+    Elu,
+}
+
+impl Activation {
+    /// By its name in scikit-learn or PyTorch.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "relu" => Ok(Self::Relu),
+            "tanh" => Ok(Self::Tanh),
+            "silu" => Ok(Self::Silu),
+            "elu" => Ok(Self::Elu),
+            _ => Err(Error::setting("activation", format!("{name:?}"), "'relu', 'tanh', 'silu' or 'elu'")),
+        }
+    }
+
+    /// Whether the slope cannot be told from the output, so that the input must be kept.
+    fn keeps_input(self) -> bool {
+        self == Self::Silu
+    }
+
+    /// Replaces a tile by its activation, in place; `input` gets a copy of what was there where it is kept.
+    fn apply<T: Real>(self, tile: &mut [T], input: &mut [T]) {
+        match self {
+            Self::Relu => {} // fused into the product
+            Self::Tanh => map(tile, TanhFunction),
+            Self::Elu => map(tile, EluFunction),
+            Self::Silu => {
+                input.copy_from_slice(tile);
+                map(tile, SiluFunction);
+            }
+        }
+    }
+
+    /// Multiplies a tile of cotangents by the slope, and leaves it to the product for `Relu`.
+    fn chain<T: Real>(self, cotangent: &mut [T], output: &[T], input: &mut [T]) {
+        match self {
+            Self::Relu => {}
+            Self::Tanh => multiply_with(cotangent, output, |h| T::one() - h * h),
+            Self::Elu => multiply_with(cotangent, output, |h| if h > T::zero() { T::one() } else { h + T::one() }),
+            Self::Silu => {
+                map(input, SiluSlope);
+                multiply_with(cotangent, input, |slope| slope);
+            }
+        }
+    }
+}
+
+fn multiply_with<T: Real>(cotangent: &mut [T], values: &[T], slope: impl Fn(T) -> T) {
+    for (c, &v) in cotangent.iter_mut().zip(values) {
+        *c = *c * slope(v);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct TanhFunction;
+#[derive(Clone, Copy)]
+struct EluFunction;
+#[derive(Clone, Copy)]
+struct SiluFunction;
+#[derive(Clone, Copy)]
+struct SiluSlope;
+
+impl<T: Real> Function<T> for TanhFunction {
+    #[inline(always)]
+    fn apply<V: Vector<T>>(&self, x: V) -> V {
+        tanh(x)
+    }
+}
+
+impl<T: Real> Function<T> for EluFunction {
+    #[inline(always)]
+    fn apply<V: Vector<T>>(&self, x: V) -> V {
+        let zero = V::splat(T::zero());
+        let below = exp(x.min(zero)).sub(V::splat(T::one()));
+        x.max(zero).add(below)
+    }
+}
+
+/// 1 / (1 + exp(-x))
+#[inline(always)]
+fn logistic<T: Real, V: Vector<T>>(x: V) -> V {
+    let one = V::splat(T::one());
+    one.div(exp(V::splat(T::zero()).sub(x)).add(one))
+}
+
+impl<T: Real> Function<T> for SiluFunction {
+    #[inline(always)]
+    fn apply<V: Vector<T>>(&self, x: V) -> V {
+        x.mul(logistic(x))
+    }
+}
+
+impl<T: Real> Function<T> for SiluSlope {
+    #[inline(always)]
+    fn apply<V: Vector<T>>(&self, x: V) -> V {
+        let one = V::splat(T::one());
+        let sigma = logistic(x);
+        x.mul(one.sub(sigma)).mul_add(sigma, sigma)
+    }
+}
+
+/// One affine layer. The weights are stored with the shorter side contiguous, see [`Layer::strides`].
+#[derive(Clone, Debug)]
+struct Layer {
+    inputs: usize,
+    outputs: usize,
+    /// Where its weights and its bias start among the parameters of the subnet.
+    weights: usize,
+    bias: usize,
+    /// Where its output starts among the activations; for all layers but the last.
+    activation: usize,
+}
+
+impl Layer {
+    /// Whether a row of the weight matrix belongs to an output; else it belongs to an input. The gradient of
+    /// the matrix needs the tile of the contiguous side transposed: that is cheaper for the shorter side.
+    fn row_is_output(&self) -> bool {
+        self.outputs >= self.inputs
+    }
+
+    /// Distance in the weight matrix of two outputs, and of two inputs.
+    fn strides(&self) -> (usize, usize) {
+        if self.row_is_output() { (self.inputs, 1) } else { (1, self.outputs) }
+    }
+
+    fn shorter(&self) -> usize {
+        self.inputs.min(self.outputs)
+    }
+}
+
+/// A multilayer perceptron; the parameters live outside.
+#[derive(Clone, Debug)]
+pub struct Subnet {
+    layers: Vec<Layer>,
+    activation: Activation,
+    parameters: usize,
+    activations: usize,
+}
+
+/// How large the first weights of the last layer are, against the usual scale: small, so that training
+/// starts near a chain that changes nothing.
+const LAST_LAYER_SCALE: f64 = 0.1;
+
+impl Subnet {
+    /// A network with the given hidden layers.
+    pub fn new(inputs: usize, hidden: &[usize], outputs: usize, activation: Activation) -> Self {
+        let mut layers = Vec::with_capacity(hidden.len() + 1);
+        let (mut parameters, mut activations, mut width) = (0, 0, inputs);
+        for &next in hidden.iter().chain([&outputs]) {
+            let weights = parameters;
+            let bias = weights + width * next;
+            layers.push(Layer { inputs: width, outputs: next, weights, bias, activation: activations });
+            parameters = bias + next;
+            activations += next * ROWS * if activation.keeps_input() { 2 } else { 1 };
+            width = next;
+        }
+        activations -= outputs * ROWS * if activation.keeps_input() { 2 } else { 1 };
+        Self { layers, activation, parameters, activations }
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// Scalars of a tile's hidden activations.
+    pub fn activations(&self) -> usize {
+        self.activations
+    }
+
+    /// Scalars of working memory for `backward`.
+    pub fn scratch(&self) -> usize {
+        let widest = self.layers.iter().map(|l| l.inputs).max().unwrap_or(0) * ROWS;
+        let transposed = self.layers.iter().map(|l| transposed_stride(l.shorter()) * ROWS).max().unwrap_or(0);
+        2 * widest + transposed
+    }
+
+    /// Normal weights with variance 2 / inputs (He et al. 2015, arXiv 1502.01852), zero biases.
+    pub fn initialise<T: Real>(&self, parameters: &mut [T], stream: &mut Stream) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let gain = if i + 1 == self.layers.len() { LAST_LAYER_SCALE } else { std::f64::consts::SQRT_2 };
+            let deviation = T::of(gain / (layer.inputs.max(1) as f64).sqrt());
+            fill_normal(&mut parameters[layer.weights..layer.bias], deviation, stream);
+            parameters[layer.bias..layer.bias + layer.outputs].fill(T::zero());
+        }
+    }
+
+    /// Fills `activations` with the hidden layers' outputs.
+    pub fn hidden<T: Real>(&self, parameters: &[T], input: &[T], activations: &mut [T], rows: usize) {
+        let (_, hidden) = self.layers.split_last().expect("a subnet has a last layer");
+        for (i, layer) in hidden.iter().enumerate() {
+            let (before, rest) = activations.split_at_mut(layer.activation);
+            let source = if i == 0 { input } else { &before[hidden[i - 1].activation..] };
+            let (out, kept) = rest.split_at_mut(layer.outputs * ROWS);
+            let finish = if self.activation == Activation::Relu { Finish::Relu } else { Finish::Keep };
+            self.multiply(layer, parameters, source, out, rows, finish);
+            let kept_len = if self.activation.keeps_input() { layer.outputs * ROWS } else { 0 };
+            self.activation.apply(out, &mut kept[..kept_len]);
+        }
+    }
+
+    /// Fills `out` with the network's output, from the input and the hidden layers' outputs.
+    pub fn output<T: Real>(&self, parameters: &[T], input: &[T], activations: &[T], out: &mut [T], rows: usize) {
+        let (last, hidden) = self.layers.split_last().expect("a subnet has a last layer");
+        let source = hidden.last().map_or(input, |layer| &activations[layer.activation..]);
+        self.multiply(last, parameters, source, out, rows, Finish::Keep);
+    }
+
+    fn multiply<T: Real>(
+        &self,
+        layer: &Layer,
+        parameters: &[T],
+        source: &[T],
+        out: &mut [T],
+        rows: usize,
+        finish: Finish<T>,
+    ) {
+        let (row, column) = layer.strides();
+        let weights = Matrix { data: &parameters[layer.weights..layer.bias], row, column };
+        let bias = Start::Bias(&parameters[layer.bias..layer.bias + layer.outputs]);
+        product(out, layer.outputs, weights, source, layer.inputs, rows, bias, finish);
+    }
+
+    /// Adds to `gradient` that of the parameters, and to `input_cotangent` that of its leading inputs (as many
+    /// as it has columns), given the cotangent of the output.
+    #[expect(clippy::too_many_arguments, reason = "the operands of one product")]
+    pub fn backward<T: Real>(
+        &self,
+        parameters: &[T],
+        input: &[T],
+        activations: &mut [T],
+        cotangent: &[T],
+        input_cotangent: &mut [T],
+        gradient: &mut [T],
+        scratch: &mut [T],
+        rows: usize,
+    ) {
+        let widest = self.layers.iter().map(|l| l.inputs).max().unwrap_or(0) * ROWS;
+        let (mut above, rest) = scratch.split_at_mut(widest);
+        let (mut below, transposed) = rest.split_at_mut(widest);
+        for (i, layer) in self.layers.iter().enumerate().rev() {
+            let top = i + 1 == self.layers.len();
+            let outgoing = if top { cotangent } else { &*above };
+            let outgoing = &outgoing[..layer.outputs * ROWS];
+            let source = if i == 0 { input } else { &activations[self.layers[i - 1].activation..] };
+            layer_gradient(layer, source, outgoing, gradient, transposed, rows);
+            let (output_stride, input_stride) = layer.strides();
+            let weights = &parameters[layer.weights..layer.bias];
+            let weights = Matrix { data: weights, row: input_stride, column: output_stride };
+            if i == 0 {
+                let wanted = input_cotangent.len() / ROWS;
+                product(
+                    input_cotangent, wanted, weights, outgoing, layer.outputs, rows, Start::Accumulate, Finish::Keep,
+                );
+                return;
+            }
+            let hidden = &mut activations[self.layers[i - 1].activation..];
+            let (output, kept) = hidden.split_at_mut(layer.inputs * ROWS);
+            let finish = if self.activation == Activation::Relu { Finish::Mask(output) } else { Finish::Keep };
+            product(below, layer.inputs, weights, outgoing, layer.outputs, rows, Start::Zero, finish);
+            let kept_len = if self.activation.keeps_input() { layer.inputs * ROWS } else { 0 };
+            self.activation.chain(&mut below[..layer.inputs * ROWS], output, &mut kept[..kept_len]);
+            std::mem::swap(&mut above, &mut below);
+        }
+    }
+}
+
+/// Adds one tile's share to the gradient of a layer's weights and bias.
+fn layer_gradient<T: Real>(
+    layer: &Layer,
+    source: &[T],
+    cotangent: &[T],
+    gradient: &mut [T],
+    transposed: &mut [T],
+    rows: usize,
+) {
+    let (long, short) = if layer.row_is_output() { (cotangent, source) } else { (source, cotangent) };
+    let columns = layer.shorter();
+    let stride = transposed_stride(columns);
+    transpose(transposed, stride, short, columns, rows);
+    let weights = &mut gradient[layer.weights..layer.bias];
+    outer(weights, layer.inputs.max(layer.outputs), columns, long, transposed, stride, rows);
+    add_column_sums(&mut gradient[layer.bias..layer.bias + layer.outputs], cotangent, rows);
+}

@@ -1,0 +1,404 @@
+//! The objective of Ardizzone et al. 2019 (arXiv 1808.04730, section 3.3): y supervised; [z, y] pushed by MMD to
+//! independent normal z; samples of the inverse pushed by MMD to the prior of x; reconstruction of x from slightly
+//! wrong z and y; padding held at zero on both sides. Gradients of both directions are summed.
+
+use super::objective::{Data, Noise, Objective};
+use crate::flow::chain::Chain;
+use crate::flow::{Invertible, Keep, Pass};
+use crate::kernels::{ROWS, Real};
+use crate::layout::Layout;
+use crate::loss::fit::squared_error;
+use crate::loss::mmd::mmd_gradient;
+use crate::random::{Stream, fill_normal};
+use crate::tiles::{Batch, groups, ordered_sum, rows_of_tile, tiles_per_group};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Weights, noise and kernels of the objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Weight of the mean squared error of y.
+    pub y_weight: f64,
+    /// Weight of the MMD between [z, y] and [N(0, 1), y].
+    pub z_weight: f64,
+    /// Weight of the MMD between samples of the inverse and x.
+    pub x_weight: f64,
+    /// Weight of the mean squared error of x rebuilt from perturbed z and y.
+    pub reconstruction_weight: f64,
+    /// Weight of the mean square of the padding, on either side.
+    pub padding_weight: f64,
+    /// Standard deviation of the noise on standardised y.
+    pub y_noise: f64,
+    /// The same on z before reconstruction.
+    pub z_noise: f64,
+    /// The same on the padding.
+    pub padding_noise: f64,
+    /// Scales C of the kernels C / (C + d^2) of the MMD on z and y.
+    pub z_kernels: Vec<f64>,
+    /// The same of the MMD on x.
+    pub x_kernels: Vec<f64>,
+    /// The weight of the MMD on x starts at twice this fraction and grows exponentially.
+    pub ramp: f64,
+}
+
+/// Names of the terms.
+const TERMS: [&str; 5] = ["y", "z", "x", "reconstruction", "padding"];
+
+/// One direction's tile: what went through the chain, what the backward needs.
+#[derive(Clone, Debug)]
+struct Passage<T> {
+    state: Vec<T>,
+    record: Vec<T>,
+    cotangent: Vec<T>,
+}
+
+impl<T: Real> Passage<T> {
+    fn new(columns: usize, record: usize) -> Self {
+        let zeros = |len| vec![T::zero(); len];
+        Self { state: zeros(columns * ROWS), record: zeros(record), cotangent: zeros(columns * ROWS) }
+    }
+}
+
+/// Everything a tile keeps during a step.
+#[derive(Clone, Debug)]
+struct Slot<T> {
+    /// x and its noisy padding: the input of the forward pass, and the target of the reconstruction.
+    x: Vec<T>,
+    /// y with noise, for the forward pass.
+    y: Vec<T>,
+    forward: Passage<T>,
+    reconstruction: Passage<T>,
+    sampling: Passage<T>,
+    /// Sums of squares: y, reconstruction, padding.
+    squares: [f64; 3],
+}
+
+/// Memory of one group of tiles.
+#[derive(Clone, Debug)]
+struct Worker<T> {
+    gradient: Vec<T>,
+    scratch: Vec<T>,
+    logdet: Vec<T>,
+}
+
+/// The objective with its memory, which is allocated once.
+pub struct Bidirectional<'a, T> {
+    chain: &'a Chain,
+    layout: Layout,
+    settings: Settings,
+    z_kernels: Vec<T>,
+    x_kernels: Vec<T>,
+    slots: Vec<Slot<T>>,
+    workers: Vec<Worker<T>>,
+    z_points: Batch<T>,
+    z_reference: Batch<T>,
+    z_gradient: Batch<T>,
+    x_points: Batch<T>,
+    x_reference: Batch<T>,
+    x_gradient: Batch<T>,
+}
+
+impl<'a, T: Real> Bidirectional<'a, T> {
+    /// For batches of up to `rows` rows.
+    pub fn new(chain: &'a Chain, layout: Layout, settings: Settings, rows: usize) -> Self {
+        let tiles = rows.div_ceil(ROWS);
+        let zeros = |len| vec![T::zero(); len];
+        let passage = || Passage::new(layout.total, Invertible::<T>::record_len(chain, Keep::States));
+        let slot = || Slot {
+            x: zeros(layout.total * ROWS),
+            y: zeros(layout.y * ROWS),
+            forward: passage(),
+            reconstruction: passage(),
+            sampling: passage(),
+            squares: [0.0; 3],
+        };
+        let worker = || Worker {
+            gradient: zeros(Invertible::<T>::parameters(chain)),
+            scratch: zeros(Invertible::<T>::scratch_len(chain)),
+            logdet: zeros(ROWS),
+        };
+        let scales = |scales: &[f64]| scales.iter().map(|&c| T::of(c)).collect();
+        let batch = |columns| Batch::zeros(rows, columns);
+        let zy = layout.z + layout.y;
+        Self {
+            chain,
+            layout,
+            z_kernels: scales(&settings.z_kernels),
+            x_kernels: scales(&settings.x_kernels),
+            settings,
+            slots: (0..tiles).map(|_| slot()).collect(),
+            workers: (0..groups(tiles)).map(|_| worker()).collect(),
+            z_points: batch(zy),
+            z_reference: batch(zy),
+            z_gradient: batch(zy),
+            x_points: batch(layout.x),
+            x_reference: batch(layout.x),
+            x_gradient: batch(layout.x),
+        }
+    }
+
+    /// The share of the MMD on x, from 2 `ramp` up to 1: from the start it would trap the network.
+    fn ramp(&self, progress: f64) -> f64 {
+        (2.0 * self.settings.ramp.powf(1.0 - progress)).min(1.0)
+    }
+
+    /// Runs all three passages of every tile, and the losses that need one row at a time.
+    fn run(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) {
+        let tiles = rows.len().div_ceil(ROWS);
+        let per_group = tiles_per_group(tiles);
+        let scale = Scale::new(&self.layout, &self.settings, rows.len());
+        let context = Context { chain: self.chain, layout: self.layout, settings: &self.settings, parameters, scale };
+        self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
+            |(group, (slots, worker))| {
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    let tile = group * per_group + i;
+                    let rows = &rows[tile * ROWS..(tile * ROWS + ROWS).min(rows.len())];
+                    context.run_tile(slot, worker, data, rows, noise.of_tile(tile));
+                }
+            },
+        );
+    }
+
+    /// Collects the points of both MMDs and computes them with their gradients.
+    fn discrepancies(&mut self, rows: usize, noise: Noise) -> (f64, f64) {
+        let Layout { x, z, .. } = self.layout;
+        let batches = [&mut self.z_points, &mut self.z_reference, &mut self.z_gradient];
+        batches.into_iter().for_each(|batch| batch.resize(rows));
+        let batches = [&mut self.x_points, &mut self.x_reference, &mut self.x_gradient];
+        batches.into_iter().for_each(|batch| batch.resize(rows));
+        let y_columns = self.layout.y_columns();
+        for (tile, slot) in self.slots[..rows.div_ceil(ROWS)].iter().enumerate() {
+            let output = &slot.forward.state;
+            let (points_z, points_y) = self.z_points.tile_mut(tile).split_at_mut(z * ROWS);
+            points_z.copy_from_slice(&output[..z * ROWS]);
+            points_y.copy_from_slice(&output[y_columns.start * ROWS..]);
+            let (reference_z, reference_y) = self.z_reference.tile_mut(tile).split_at_mut(z * ROWS);
+            fill_normal(reference_z, T::one(), &mut noise.of_tile(REFERENCE_TILES + tile));
+            reference_y.copy_from_slice(&slot.y);
+            self.x_points.tile_mut(tile).copy_from_slice(&slot.sampling.state[..x * ROWS]);
+            self.x_reference.tile_mut(tile).copy_from_slice(&slot.x[..x * ROWS]);
+        }
+        let on_z = mmd_gradient(&self.z_points, &self.z_reference, &self.z_kernels, &mut self.z_gradient);
+        let on_x = mmd_gradient(&self.x_points, &self.x_reference, &self.x_kernels, &mut self.x_gradient);
+        (on_z, on_x)
+    }
+
+    /// The weighted terms, from the sums of squares and the discrepancies.
+    fn weighted_terms(&self, rows: usize, (on_z, on_x): (f64, f64)) -> Vec<f64> {
+        let mut squares = [0.0; 3];
+        for slot in &self.slots[..rows.div_ceil(ROWS)] {
+            squares.iter_mut().zip(slot.squares).for_each(|(total, own)| *total += own);
+        }
+        let scale = Scale::new(&self.layout, &self.settings, rows);
+        let [y, reconstruction, padding] = squares;
+        vec![
+            scale.y * y,
+            self.settings.z_weight * on_z,
+            self.settings.x_weight * on_x,
+            scale.reconstruction * reconstruction,
+            padding,
+        ]
+    }
+
+    /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
+    fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut [T]) {
+        let tiles = rows.div_ceil(ROWS);
+        let per_group = tiles_per_group(tiles);
+        let scale = Scale::new(&self.layout, &self.settings, rows);
+        let context = Context { chain: self.chain, layout: self.layout, settings: &self.settings, parameters, scale };
+        let z_factor = T::of(self.settings.z_weight);
+        let x_factor = T::of(self.settings.x_weight * ramp);
+        let (z_gradient, x_gradient) = (&self.z_gradient, &self.x_gradient);
+        self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
+            |(group, (slots, worker))| {
+                worker.gradient.fill(T::zero());
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    let tile = group * per_group + i;
+                    // y inside the MMD is only a condition: its gradient is blocked.
+                    add_scaled(&mut slot.forward.cotangent, z_gradient.tile(tile), context.layout.z, z_factor);
+                    add_scaled(&mut slot.sampling.cotangent, x_gradient.tile(tile), context.layout.x, x_factor);
+                    context.backward_tile(slot, worker, rows_of_tile(rows, tile));
+                }
+            },
+        );
+        let parts: Vec<&[T]> = self.workers[..groups(tiles)].iter().map(|w| &w.gradient[..]).collect();
+        ordered_sum(gradient, &parts);
+    }
+}
+
+/// Tile numbers from here on give the streams of the MMD's normal reference.
+const REFERENCE_TILES: usize = 1 << 20;
+
+fn add_scaled<T: Real>(to: &mut [T], from: &[T], columns: usize, factor: T) {
+    for (to, &from) in to[..columns * ROWS].iter_mut().zip(from) {
+        *to = *to + factor * from;
+    }
+}
+
+/// Weights of single squares: the terms are means over rows and columns.
+#[derive(Clone, Copy)]
+struct Scale {
+    y: f64,
+    reconstruction: f64,
+    x_padding: f64,
+    yz_padding: f64,
+}
+
+impl Scale {
+    fn new(layout: &Layout, settings: &Settings, rows: usize) -> Self {
+        let mean = |weight: f64, columns: usize| weight / (rows * columns.max(1)) as f64;
+        Self {
+            y: mean(settings.y_weight, layout.y),
+            reconstruction: mean(settings.reconstruction_weight, layout.total),
+            x_padding: mean(settings.padding_weight, layout.x_padding().len()),
+            yz_padding: mean(settings.padding_weight, layout.yz_padding().len()),
+        }
+    }
+}
+
+/// What the work on a tile reads.
+struct Context<'a, T> {
+    chain: &'a Chain,
+    layout: Layout,
+    settings: &'a Settings,
+    parameters: &'a [T],
+    scale: Scale,
+}
+
+impl<T: Real> Context<'_, T> {
+    fn pass(&self, rows: usize) -> Pass<'_, T> {
+        Pass { parameters: self.parameters, condition: &[], rows, keep: Keep::States }
+    }
+
+    fn run_tile(&self, slot: &mut Slot<T>, worker: &mut Worker<T>, data: &Data<T>, rows: &[usize], mut noise: Stream) {
+        let layout = self.layout;
+        let (y_noise, z_noise) = (T::of(self.settings.y_noise), T::of(self.settings.z_noise));
+        let padding_noise = T::of(self.settings.padding_noise);
+        let count = rows.len();
+        slot.squares = [0.0; 3];
+        gather(&mut slot.x, rows, |row| data.x_row(row));
+        add_noise(&mut slot.x[layout.x * ROWS..], padding_noise, count, &mut noise);
+
+        slot.forward.state.copy_from_slice(&slot.x);
+        self.forward(&mut slot.forward, worker, count);
+        gather(&mut slot.y, rows, |row| data.y_row(row));
+        let start = &mut slot.reconstruction.state;
+        start.fill(T::zero());
+        start[layout.y_columns().start * ROWS..].copy_from_slice(&slot.y);
+        add_noise(&mut slot.y, y_noise, count, &mut noise);
+        self.forward_squares(slot, count);
+
+        // The inverse passes share padding and y; one starts from the z just found, the other from a new one.
+        let start = &mut slot.reconstruction.state;
+        start[..layout.z * ROWS].copy_from_slice(&slot.forward.state[..layout.z * ROWS]);
+        add_noise(&mut start[..layout.z * ROWS], z_noise, count, &mut noise);
+        let padding = layout.yz_padding();
+        add_noise(&mut start[padding.start * ROWS..padding.end * ROWS], padding_noise, count, &mut noise);
+        add_noise(&mut start[layout.y_columns().start * ROWS..], y_noise, count, &mut noise);
+        slot.sampling.state.copy_from_slice(start);
+        let latent = &mut slot.sampling.state[..layout.z * ROWS];
+        latent.fill(T::zero());
+        add_noise(latent, T::one(), count, &mut noise);
+        self.inverse(&mut slot.reconstruction, worker, count);
+        self.inverse(&mut slot.sampling, worker, count);
+        self.inverse_squares(slot, count);
+    }
+
+    fn forward(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
+        let Passage { state, record, .. } = passage;
+        self.chain.forward(&self.pass(rows), state, &mut worker.logdet, record, &mut worker.scratch);
+    }
+
+    fn inverse(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
+        let Passage { state, record, .. } = passage;
+        self.chain.inverse(&self.pass(rows), state, &mut worker.logdet, record, &mut worker.scratch);
+    }
+
+    /// Squared errors of y and of the padding beside it.
+    fn forward_squares(&self, slot: &mut Slot<T>, rows: usize) {
+        let Passage { state, cotangent, .. } = &mut slot.forward;
+        cotangent.fill(T::zero());
+        let (y, padding) = (self.layout.y_columns(), self.layout.yz_padding());
+        let range = y.start * ROWS..y.end * ROWS;
+        let weight = T::of(self.scale.y);
+        slot.squares[0] += squared_error(&state[range.clone()], Some(&slot.y), weight, &mut cotangent[range], rows);
+        let range = padding.start * ROWS..padding.end * ROWS;
+        let weight = self.scale.yz_padding;
+        slot.squares[2] +=
+            weight * squared_error(&state[range.clone()], None, T::of(weight), &mut cotangent[range], rows);
+    }
+
+    /// Squared errors of the reconstruction, and of the padding beside sampled x.
+    fn inverse_squares(&self, slot: &mut Slot<T>, rows: usize) {
+        let Passage { state, cotangent, .. } = &mut slot.reconstruction;
+        cotangent.fill(T::zero());
+        let weight = T::of(self.scale.reconstruction);
+        slot.squares[1] += squared_error(state, Some(&slot.x), weight, cotangent, rows);
+        let Passage { state, cotangent, .. } = &mut slot.sampling;
+        cotangent.fill(T::zero());
+        let start = self.layout.x * ROWS;
+        let weight = self.scale.x_padding;
+        slot.squares[2] +=
+            weight * squared_error(&state[start..], None, T::of(weight), &mut cotangent[start..], rows);
+    }
+
+    fn backward_tile(&self, slot: &mut Slot<T>, worker: &mut Worker<T>, rows: usize) {
+        let pass = self.pass(rows);
+        worker.logdet.fill(T::zero());
+        let Worker { gradient, scratch, logdet } = worker;
+        let Passage { cotangent, record, .. } = &mut slot.forward;
+        self.chain.forward_backward(&pass, cotangent, logdet, record, gradient, scratch);
+        for passage in [&mut slot.reconstruction, &mut slot.sampling] {
+            let Passage { cotangent, record, .. } = passage;
+            self.chain.inverse_backward(&pass, cotangent, logdet, record, gradient, scratch);
+        }
+    }
+}
+
+/// Fills the leading columns of a tile with rows of the data, zero in the rows that are not in use.
+fn gather<'a, T: Real>(tile: &mut [T], rows: &[usize], row_of: impl Fn(usize) -> &'a [T]) {
+    tile.fill(T::zero());
+    for (r, &row) in rows.iter().enumerate() {
+        for (c, &value) in row_of(row).iter().enumerate() {
+            tile[c * ROWS + r] = value;
+        }
+    }
+}
+
+fn add_noise<T: Real>(columns: &mut [T], deviation: T, rows: usize, stream: &mut Stream) {
+    for column in columns.chunks_exact_mut(ROWS) {
+        for value in &mut column[..rows] {
+            *value = *value + deviation * crate::random::normal::<T>(stream);
+        }
+    }
+}
+
+impl<T: Real> Objective<T> for Bidirectional<'_, T> {
+    fn terms(&self) -> &'static [&'static str] {
+        &TERMS
+    }
+
+    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64> {
+        self.run(parameters, data, rows, noise);
+        let discrepancies = self.discrepancies(rows.len(), noise);
+        self.weighted_terms(rows.len(), discrepancies)
+    }
+
+    fn gradient(
+        &mut self,
+        parameters: &[T],
+        data: &Data<T>,
+        rows: &[usize],
+        noise: Noise,
+        progress: f64,
+        gradient: &mut [T],
+    ) -> Vec<f64> {
+        let terms = self.evaluate(parameters, data, rows, noise);
+        self.backward(parameters, rows.len(), self.ramp(progress), gradient);
+        terms
+    }
+
+    fn settled(&self, progress: f64) -> bool {
+        self.ramp(progress) >= 1.0
+    }
+}

@@ -1,0 +1,259 @@
+//! The training loop, for any objective.
+
+use super::objective::{Data, Noise, Objective};
+use super::optimizer::{Adam, Moments};
+use super::schedule::learning_rate;
+use crate::kernels::Real;
+use crate::random::{Purpose, Seed, permutation};
+use rand::seq::SliceRandom;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Settings of the loop; the caller has checked them.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Rows of a batch.
+    pub batch_size: usize,
+    /// Epochs at most.
+    pub max_iter: usize,
+    /// Learning rate at the start.
+    pub learning_rate: f64,
+    /// How rate and weights change with the epochs.
+    pub schedule: Schedule,
+    /// Constants of the optimizer.
+    pub adam: Adam,
+    /// Whether to hold out rows, keep the best weights and stop when nothing improves.
+    pub early_stopping: bool,
+    /// Fraction of the rows held out.
+    pub validation_fraction: f64,
+    /// Epochs without improvement before it stops.
+    pub n_iter_no_change: usize,
+    /// Seed of order, split and noise.
+    pub seed: Seed,
+}
+
+/// Whether a fit is a course from start to end, or a piece of a longer one whose length nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// The learning rate decays and the ramped weights grow until the last epoch.
+    Decay,
+    /// Constant learning rate, full weights.
+    Constant,
+}
+
+/// How a fit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs were done.
+    Completed,
+    /// Nothing improved any more.
+    Stopped,
+    /// The user interrupted it.
+    Interrupted,
+    /// The loss was not finite, even with smaller steps.
+    Diverged,
+}
+
+/// One epoch in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Mean loss over its batches, with full weights.
+    pub train_loss: f64,
+    /// Loss of the rows held out; NaN without any.
+    pub validation_loss: f64,
+    /// Mean of each weighted term over its batches.
+    pub terms: Vec<f64>,
+}
+
+/// What remains of a fit besides the parameters.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// All epochs.
+    pub history: Vec<Epoch>,
+    /// The epoch whose weights were kept.
+    pub best_epoch: usize,
+    /// How it ended.
+    pub ending: Ending,
+    /// Names of the terms.
+    pub terms: &'static [&'static str],
+}
+
+/// Times that a fit goes back and halves its learning rate before it gives up.
+const MOST_ROLLBACKS: usize = 5;
+
+/// Minimises an objective, changing parameters and moments in place.
+///
+/// On return the parameters are those of the best epoch on the rows held out, or, without any, of the last one.
+pub fn fit<T: Real>(
+    objective: &mut dyn Objective<T>,
+    parameters: &mut Vec<T>,
+    moments: &mut Moments<T>,
+    data: &Data<T>,
+    settings: &Settings,
+    stop: &AtomicBool,
+    mut report: impl FnMut(&Epoch),
+) -> Outcome {
+    let (validation, mut training) = split(data.rows(), settings);
+    let mut keeper = Keeper::new(parameters);
+    let mut looper = Loop { objective, data, settings, stop, rate: settings.learning_rate, step: moments.steps() };
+    let mut history: Vec<Epoch> = Vec::new();
+    let mut rollbacks = 0;
+    let mut ending = Ending::Completed;
+    let mut number = 0;
+    while number < settings.max_iter {
+        order(&mut training, settings.seed, looper.step);
+        let Some(terms) = looper.epoch(parameters, moments, &training, number) else {
+            ending = Ending::Interrupted;
+            break;
+        };
+        let train_loss: f64 = terms.iter().sum();
+        let validation_loss = looper.validate(parameters, &validation);
+        let judged = if validation.is_empty() { train_loss } else { validation_loss };
+        if !(train_loss.is_finite() && judged.is_finite()) {
+            keeper.restore(parameters);
+            *moments = Moments::new(parameters.len());
+            looper.rate *= 0.5;
+            rollbacks += 1;
+            if rollbacks > MOST_ROLLBACKS {
+                ending = Ending::Diverged;
+                break;
+            }
+            continue;
+        }
+        number += 1;
+        let epoch = Epoch { number, train_loss, validation_loss, terms };
+        report(&epoch);
+        history.push(epoch);
+        keeper.judge(parameters, number, judged, !validation.is_empty());
+        let settled = looper.objective.settled(looper.progress(number as f64));
+        if settings.early_stopping && settled && keeper.waited(number, settled) >= settings.n_iter_no_change {
+            ending = Ending::Stopped;
+            break;
+        }
+    }
+    if !history.is_empty() {
+        keeper.restore(parameters);
+    }
+    Outcome { history, best_epoch: keeper.epoch, ending, terms: looper.objective.terms() }
+}
+
+/// Rows held out and rows to train on.
+fn split(rows: usize, settings: &Settings) -> (Vec<usize>, Vec<usize>) {
+    let held_out = if settings.early_stopping { (rows as f64 * settings.validation_fraction).round() as usize } else { 0 };
+    let mut order = permutation(rows, &mut settings.seed.stream(Purpose::Split, 0));
+    let training = order.split_off(held_out.min(rows.saturating_sub(1)));
+    (order, training)
+}
+
+/// The order of an epoch depends on the step it starts at and on nothing before.
+fn order(rows: &mut [usize], seed: Seed, step: u64) {
+    rows.sort_unstable();
+    rows.shuffle(&mut seed.stream(Purpose::Order, step));
+}
+
+/// The best weights so far.
+struct Keeper<T> {
+    parameters: Vec<T>,
+    epoch: usize,
+    loss: f64,
+    settled_from: Option<usize>,
+}
+
+impl<T: Real> Keeper<T> {
+    fn new(parameters: &[T]) -> Self {
+        Self { parameters: parameters.to_vec(), epoch: 0, loss: f64::INFINITY, settled_from: None }
+    }
+
+    fn judge(&mut self, parameters: &[T], epoch: usize, loss: f64, held_out: bool) {
+        // The loss on the training rows says nothing about which weights are best: the last ones are kept.
+        if !held_out || loss < self.loss {
+            self.parameters.copy_from_slice(parameters);
+            self.epoch = epoch;
+            self.loss = loss;
+        }
+    }
+
+    fn restore(&self, parameters: &mut [T]) {
+        parameters.copy_from_slice(&self.parameters);
+    }
+
+    /// Epochs since the last improvement, counted from when all terms weigh fully.
+    fn waited(&mut self, epoch: usize, settled: bool) -> usize {
+        let from = *self.settled_from.get_or_insert(if settled { epoch } else { epoch + 1 });
+        epoch - self.epoch.max(from)
+    }
+}
+
+struct Loop<'a, T> {
+    objective: &'a mut dyn Objective<T>,
+    data: &'a Data<'a, T>,
+    settings: &'a Settings,
+    stop: &'a AtomicBool,
+    rate: f64,
+    step: u64,
+}
+
+impl<T: Real> Loop<'_, T> {
+    /// How far the fit has come after so many epochs.
+    fn progress(&self, epochs: f64) -> f64 {
+        match self.settings.schedule {
+            Schedule::Decay => epochs / self.settings.max_iter as f64,
+            Schedule::Constant => 1.0,
+        }
+    }
+
+    /// One pass over the rows; `None` when interrupted. Returns the mean terms.
+    fn epoch(
+        &mut self,
+        parameters: &mut [T],
+        moments: &mut Moments<T>,
+        rows: &[usize],
+        epoch: usize,
+    ) -> Option<Vec<f64>> {
+        let mut sums = vec![0.0; self.objective.terms().len()];
+        let mut gradient = vec![T::zero(); parameters.len()];
+        let batches = batches(rows.len(), self.settings.batch_size);
+        for batch in 0..batches {
+            if self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let progress = self.progress(epoch as f64 + batch as f64 / batches as f64);
+            let rows = &rows[rows.len() * batch / batches..rows.len() * (batch + 1) / batches];
+            let noise = Noise { seed: self.settings.seed, purpose: Purpose::Training, step: self.step };
+            let terms = self.objective.gradient(parameters, self.data, rows, noise, progress, &mut gradient);
+            if !terms.iter().all(|term| term.is_finite()) {
+                return Some(vec![f64::NAN; sums.len()]);
+            }
+            let rate = match self.settings.schedule {
+                Schedule::Decay => learning_rate(self.rate, progress),
+                Schedule::Constant => self.rate,
+            };
+            moments.step(&self.settings.adam, rate, parameters, &gradient);
+            sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term / batches as f64);
+            self.step += 1;
+        }
+        Some(sums)
+    }
+
+    /// The loss of the rows held out, batch by batch, with the same noise every time.
+    fn validate(&mut self, parameters: &[T], rows: &[usize]) -> f64 {
+        if rows.is_empty() {
+            return f64::NAN;
+        }
+        let batches = batches(rows.len(), self.settings.batch_size);
+        let mut sum = 0.0;
+        for batch in 0..batches {
+            let rows = &rows[rows.len() * batch / batches..rows.len() * (batch + 1) / batches];
+            let noise = Noise { seed: self.settings.seed, purpose: Purpose::Validation, step: batch as u64 };
+            let terms = self.objective.evaluate(parameters, self.data, rows, noise);
+            sum += terms.iter().sum::<f64>() * rows.len() as f64;
+        }
+        sum / rows.len() as f64
+    }
+}
+
+/// Batches of nearly equal size, so that no small one at the end weighs as much as the others.
+fn batches(rows: usize, batch_size: usize) -> usize {
+    rows.div_ceil(batch_size).max(1)
+}

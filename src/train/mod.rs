@@ -1,0 +1,7 @@
+//! Training: the only place that knows both flows and losses.
+
+pub mod bidirectional;
+pub mod fit;
+pub mod objective;
+pub mod optimizer;
+pub mod schedule;

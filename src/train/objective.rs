@@ -1,0 +1,76 @@
+//! What a fit minimises, as the training loop sees it.
+
+use crate::kernels::Real;
+use crate::random::{Purpose, Seed, Stream};
+
+/// Standardised training data, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a, T> {
+    /// Parameters, `x_columns` a row.
+    pub x: &'a [T],
+    /// Observations, `y_columns` a row.
+    pub y: &'a [T],
+    /// Columns of x.
+    pub x_columns: usize,
+    /// Columns of y.
+    pub y_columns: usize,
+}
+
+impl<'a, T> Data<'a, T> {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.x.len() / self.x_columns
+    }
+
+    /// One row of x.
+    pub fn x_row(&self, row: usize) -> &'a [T] {
+        &self.x[row * self.x_columns..(row + 1) * self.x_columns]
+    }
+
+    /// One row of y.
+    pub fn y_row(&self, row: usize) -> &'a [T] {
+        &self.y[row * self.y_columns..(row + 1) * self.y_columns]
+    }
+}
+
+/// Where the noise of one step comes from: every tile has a stream of its own, whatever thread works on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise {
+    /// The seed of the fit.
+    pub seed: Seed,
+    /// Training or validation.
+    pub purpose: Purpose,
+    /// Number of the step.
+    pub step: u64,
+}
+
+/// Tiles that a step can have at most; keeps the streams of different steps apart.
+const TILES_PER_STEP: u64 = 1 << 24;
+
+impl Noise {
+    /// The stream of one tile.
+    pub fn of_tile(&self, tile: usize) -> Stream {
+        self.seed.stream(self.purpose, self.step * TILES_PER_STEP + tile as u64)
+    }
+}
+
+/// A loss over batches with its gradient.
+pub trait Objective<T: Real> {
+    /// Names of the loss terms, in the order of `evaluate`'s result.
+    fn terms(&self) -> &'static [&'static str];
+    /// The weighted terms on a batch of rows; their sum is the loss.
+    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64>;
+    /// The same, and the gradient of the loss; `progress` in [0, 1] is how far the fit has come, for terms that
+    /// grow during a fit.
+    fn gradient(
+        &mut self,
+        parameters: &[T],
+        data: &Data<T>,
+        rows: &[usize],
+        noise: Noise,
+        progress: f64,
+        gradient: &mut [T],
+    ) -> Vec<f64>;
+    /// Whether all terms count fully by now, so that early stopping makes sense.
+    fn settled(&self, progress: f64) -> bool;
+}

@@ -1,0 +1,115 @@
+//! Adam (Kingma & Ba 2015, arXiv 1412.6980) with an L2 penalty and gradients clamped element by element.
+
+use crate::kernels::Real;
+use rayon::prelude::*;
+
+/// Constants of the optimizer.
+#[derive(Clone, Copy, Debug)]
+pub struct Adam {
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// Keeps the division finite.
+    pub epsilon: f64,
+    /// Factor of the parameter that is added to its gradient.
+    pub weight_decay: f64,
+    /// Bound of every element of the gradient.
+    pub clamp: f64,
+}
+
+impl Default for Adam {
+    /// What the paper's authors used for the toy (their published experiments).
+    fn default() -> Self {
+        Self { beta_1: 0.8, beta_2: 0.9, epsilon: 1e-6, weight_decay: 2e-5, clamp: 15.0 }
+    }
+}
+
+/// The moments, which grow with training and are kept between fits that go on.
+#[derive(Clone, Debug, Default)]
+pub struct Moments<T> {
+    first: Vec<T>,
+    second: Vec<T>,
+    steps: u64,
+}
+
+/// Parameters that one thread updates at a time.
+const CHUNK: usize = 4096;
+
+impl<T: Real> Moments<T> {
+    /// Moments before the first step.
+    pub fn new(parameters: usize) -> Self {
+        Self { first: vec![T::zero(); parameters], second: vec![T::zero(); parameters], steps: 0 }
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// First and second moments.
+    pub fn parts(&self) -> (&[T], &[T]) {
+        (&self.first, &self.second)
+    }
+
+    /// From parts of equal length.
+    pub fn from_parts(first: Vec<T>, second: Vec<T>, steps: u64) -> Self {
+        Self { first, second, steps }
+    }
+
+    /// Whether there are no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// One step downhill.
+    pub fn step(&mut self, adam: &Adam, rate: f64, parameters: &mut [T], gradient: &[T]) {
+        self.steps += 1;
+        let (b1, b2) = (T::of(adam.beta_1), T::of(adam.beta_2));
+        let (c1, c2) = (T::one() - b1, T::one() - b2);
+        let bias_1 = 1.0 - adam.beta_1.powf(self.steps as f64);
+        let bias_2 = 1.0 - adam.beta_2.powf(self.steps as f64);
+        let (rate, root) = (T::of(rate / bias_1), T::of(bias_2.sqrt().recip()));
+        let (epsilon, decay, clamp) = (T::of(adam.epsilon), T::of(adam.weight_decay), T::of(adam.clamp));
+        let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+        let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
+        chunks.zip(moments).for_each(|((parameters, gradient), (first, second))| {
+            let moments = first.iter_mut().zip(second);
+            for ((p, &g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
+                let g = g.min(clamp).max(-clamp) + decay * *p;
+                *m = b1 * *m + c1 * g;
+                *v = b2 * *v + c2 * g * g;
+                *p = *p - rate * *m / (v.sqrt() * root + epsilon);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The recursion of the paper, written out in plain scalars.
+    #[test]
+    fn follows_the_published_recursion() {
+        let adam = Adam { weight_decay: 0.1, clamp: 2.0, ..Adam::default() };
+        let (mut p, mut m, mut v) = (1.5f64, 0.0, 0.0);
+        let mut parameters = [1.5f64];
+        let mut moments = Moments::new(1);
+        for (t, gradient) in [0.3, -5.0, 2.5, 0.0].into_iter().enumerate() {
+            let g = f64::clamp(gradient, -2.0, 2.0) + 0.1 * p;
+            m = 0.8 * m + 0.2 * g;
+            v = 0.9 * v + 0.1 * g * g;
+            let t = t as i32 + 1;
+            let (m_hat, v_hat) = (m / (1.0 - 0.8f64.powi(t)), v / (1.0 - 0.9f64.powi(t)));
+            p -= 0.01 * m_hat / (v_hat.sqrt() + 1e-6);
+            moments.step(&adam, 0.01, &mut parameters, &[gradient]);
+            assert!((parameters[0] - p).abs() < 1e-12, "step {t}");
+        }
+    }
+}
