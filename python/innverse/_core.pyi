@@ -1,0 +1,40 @@
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+INSTRUCTIONS: str
+
+@final
+class Model:
+    def posterior(
+        self, y: NDArray[np.float64], n: int, seed: int, threads: int
+    ) -> NDArray[np.float64]: ...
+    def predict(self, x: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...
+    def latent(self, x: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...
+    def x_scale(self) -> NDArray[np.float64]: ...
+    def layout(self) -> tuple[int, int, int, int]: ...
+    def save(self, path: str | PathLike[str], estimator: str) -> None: ...
+    @staticmethod
+    def load(path: str | PathLike[str]) -> tuple[Model, str]: ...
+    @staticmethod
+    def from_bytes(bytes: bytes) -> Model: ...
+
+def constant_columns(name: str, data: NDArray[np.float64]) -> list[int]: ...
+def fit_inn(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    settings: Mapping[str, Any],
+    threads: int,
+    previous: Model | None = None,
+    progress: Callable[[int, float, float], object] | None = None,
+) -> tuple[Model, dict[str, Any]]: ...
+def energy_score(
+    samples: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    scale: list[float],
+    threads: int,
+) -> NDArray[np.float64]: ...

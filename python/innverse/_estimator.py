@@ -1,0 +1,360 @@
+"""What all estimators share: validation, naming, sampling, scoring, saving."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from tqdm.auto import tqdm
+
+from . import _core
+from ._validation import FloatArray, as_columns, as_observations, as_table, finite_rows
+
+# Posterior draws per observation that `score` compares with the truth.
+SCORE_DRAWS = 100
+# Seeds handed to the core are below this.
+SEED_BOUND = 2**31
+
+
+class PosteriorEstimator(BaseEstimator):  # type: ignore[misc]
+    """An estimator of p(x | y); subclasses say how the core is called."""
+
+    random_state: Any
+    n_jobs: int | None
+    verbose: int
+    warm_start: bool
+    nan_policy: str
+    max_iter: int
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+
+    # The fitted network.
+    _model: _core.Model
+
+    @abstractmethod
+    def _train(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        previous: _core.Model | None,
+        overrides: dict[str, Any],
+        progress: Any,
+    ) -> tuple[_core.Model, dict[str, Any]]:
+        """Call the core's fit."""
+
+    def fit(self, x: Any, y: Any) -> Self:
+        """Learn p(x | y) from simulations.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Hidden parameters, one row a simulation, in any units. One dimension means one column.
+        y : array-like of shape (n, dy)
+            What the simulator made of each row of x.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where a parameter or the data make no sense; the estimator is left as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where training was interrupted or diverged; the best weights so far are kept.
+        UserWarning
+            Where a column is constant.
+        """
+        with self._all_or_nothing():
+            going_on = self.warm_start and hasattr(self, "_model")
+            return self._fit(x, y, going_on=going_on, overrides={})
+
+    def partial_fit(self, x: Any, y: Any) -> Self:
+        """Train for one pass over these rows.
+
+        The first call fixes shape and scaling; later calls go on from there, at a constant learning rate
+        and with all loss terms at full weight.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Hidden parameters.
+        y : array-like of shape (n, dy)
+            Their observations.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        overrides = {"max_iter": 1, "early_stopping": False, "constant_rate": True}
+        with self._all_or_nothing():
+            return self._fit(x, y, going_on=hasattr(self, "_model"), overrides=overrides)
+
+    def _fit(self, x: Any, y: Any, *, going_on: bool, overrides: dict[str, Any]) -> Self:
+        self._validate_params()
+        x_table, y_table = self._training_tables(x, y, reset=not going_on)
+        previous = self._model if going_on else None
+        epochs = overrides.get("max_iter", self.max_iter)
+        with _Progress(epochs, self.verbose) as progress:
+            model, outcome = self._train(x_table, y_table, previous, overrides, progress)
+        if not outcome["history"]["epoch"]:
+            if outcome["ending"] == "interrupted":
+                raise KeyboardInterrupt("interrupted before the first epoch was complete")
+            raise ValueError(
+                "the loss was not finite in the first epoch, even with a smaller step: check the data for "
+                "extreme values, or choose a smaller learning_rate_init"
+            )
+        self._model = model
+        self.history_ = _joined(self.history_ if previous else None, outcome["history"])
+        self.n_iter_ = len(self.history_["epoch"])
+        _, self._y_columns, self.latent_dim_, self.total_dim_ = model.layout()
+        _warn_of(outcome)
+        return self
+
+    def _training_tables(self, x: Any, y: Any, *, reset: bool) -> tuple[FloatArray, FloatArray]:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        omit = self.nan_policy == "omit"
+        x_table = as_table(x, "x", allow_nan=omit)
+        y_table = as_table(y, "y", allow_nan=omit)
+        validate_data(self, X=_named(x, x_table), reset=reset, skip_check_array=True)
+        if len(x_table) != len(y_table):
+            raise ValueError(
+                f"x has {len(x_table)} rows and y has {len(y_table)}; each row of x needs its row of y"
+            )
+        if omit:
+            rows = finite_rows(x_table, y_table)
+            x_table, y_table = x_table[rows], y_table[rows]
+        for name, table in (("x", x_table), ("y", y_table)):
+            if len(table) < 2:
+                raise ValueError(
+                    f"{name} must have at least 2 samples (rows), got n_samples = {len(table)}"
+                )
+            if constant := _core.constant_columns(name, table):
+                warnings.warn(
+                    f"constant column(s) in {name}: {constant}; nothing can be learned from them",
+                    UserWarning,
+                    stacklevel=4,
+                )
+        return x_table, y_table
+
+    def posterior(self, y: Any, n: int = 1000, random_state: Any = None) -> FloatArray:
+        """Draw samples of p(x | y).
+
+        Parameters
+        ----------
+        y : array-like of shape (dy,) or (m, dy)
+            One observation, or m of them.
+        n : int, default=1000
+            Samples for each observation.
+        random_state : int, RandomState instance or None, default=None
+            Determines the samples; None takes the estimator's own `random_state`.
+
+        Returns
+        -------
+        samples : ndarray of shape (n, dx) or (m, n, dx)
+            In the units of the x that the model was fitted to.
+        """
+        check_is_fitted(self)
+        n = _positive(n, "n")
+        table, single = as_observations(y, self._y_columns)
+        seed = self._seed(random_state if random_state is not None else self.random_state)
+        samples = self._model.posterior(table, n, seed, self._threads())
+        shape = (n, -1) if single else (len(table), n, samples.shape[1])
+        return samples.reshape(shape)
+
+    def score(self, x: Any, y: Any) -> float:
+        """Return minus the mean energy score of posterior draws, in standardised parameters.
+
+        The energy score, E|X - x| - E|X - X'| / 2, is a proper scoring rule: it is best for the true
+        posterior, and needs no density, so that any two estimators can be compared (Gneiting & Raftery
+        2007, JASA 102, 359).
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            True parameters.
+        y : array-like of shape (n, dy)
+            Their observations.
+
+        Returns
+        -------
+        score : float
+            Higher is better; at most 0 for a model as good as the truth, on average.
+        """
+        check_is_fitted(self)
+        x_table = self._x_table(x)
+        if y is None:
+            raise ValueError("score needs y, the observations of x, got None")
+        y_table = as_table(y, "y")
+        if len(x_table) != len(y_table):
+            raise ValueError(f"x has {len(x_table)} rows and y has {len(y_table)}")
+        seed = self._seed(self.random_state)
+        draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
+        draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)
+        scale = self._model.x_scale().tolist()
+        return -float(_core.energy_score(draws, x_table, scale, self._threads()).mean())
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one file, whole or not at all.
+
+        The format is safetensors with a JSON header: nothing in it can run code. `innverse.load` gives
+        back an estimator with the same posterior, bit for bit.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; an existing one is replaced.
+        """
+        check_is_fitted(self)
+        kept = {
+            "class": type(self).__name__,
+            "params": {k: _plain(v) for k, v in self.get_params(deep=False).items()},
+            "history": self.history_,
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": _names(self),
+        }
+        self._model.save(path, json.dumps(kept))
+
+    @classmethod
+    def _from_saved(cls, model: _core.Model, kept: dict[str, Any]) -> Self:
+        known = cls._get_param_names()
+        estimator = cls(**{k: _tuples(v) for k, v in kept["params"].items() if k in known})
+        estimator._model = model
+        estimator.history_ = kept["history"]
+        estimator.n_iter_ = len(kept["history"]["epoch"])
+        _, estimator._y_columns, estimator.latent_dim_, estimator.total_dim_ = model.layout()
+        estimator.n_features_in_ = kept["n_features_in"]
+        if kept["feature_names_in"] is not None:
+            estimator.feature_names_in_ = np.asarray(kept["feature_names_in"], dtype=object)
+        return estimator
+
+    def _x_table(self, x: Any) -> FloatArray:
+        table = as_table(x, "x")
+        if table.shape[1] != self.n_features_in_:
+            hint = " Reshape your data." if np.ndim(x) == 1 else ""
+            raise ValueError(
+                f"x has {table.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input.{hint}"
+            )
+        validate_data(self, X=_named(x, table), reset=False, skip_check_array=True)
+        return table
+
+    def _seed(self, random_state: Any) -> int:
+        return int(check_random_state(random_state).randint(SEED_BOUND))
+
+    def _threads(self) -> int:
+        return int(joblib.effective_n_jobs(self.n_jobs))
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Put every attribute back where the body raises."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        # Input is validated; but one dimension means one column here, and no other tag says so. The checks
+        # of scikit-learn that this leaves out are run by the tests one by one.
+        tags.no_validation = True
+        return tags
+
+
+class _Progress:
+    """A bar over epochs, where wanted."""
+
+    def __init__(self, epochs: int, verbose: int):
+        self._bar = tqdm(total=epochs, unit="epoch", disable=not verbose)
+
+    def __enter__(self) -> Any:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _show(self, epoch: int, train_loss: float, validation_loss: float) -> None:
+        losses = {"loss": f"{train_loss:.4g}"}
+        if np.isfinite(validation_loss):
+            losses["validation"] = f"{validation_loss:.4g}"
+        self._bar.set_postfix(losses, refresh=False)
+        self._bar.update(epoch - self._bar.n)
+
+
+def _warn_of(outcome: dict[str, Any]) -> None:
+    reasons = {
+        "interrupted": "Training was interrupted",
+        "diverged": "The loss became infinite, several times with smaller steps",
+    }
+    if reason := reasons.get(outcome["ending"]):
+        best = outcome["best_epoch"]
+        warnings.warn(f"{reason}; the weights of epoch {best} are kept.", ConvergenceWarning, stacklevel=4)
+
+
+def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]) -> dict[str, list[float]]:
+    """History of a fit that went on from another."""
+    if before is None:
+        return after
+    offset = len(before["epoch"])
+    after = {**after, "epoch": [offset + epoch for epoch in after["epoch"]]}
+    return {name: before[name] + after[name] for name in before}
+
+
+def _named(x: Any, table: FloatArray) -> Any:
+    """Return x itself where its columns have names to be checked, else the table."""
+    x = as_columns(x)
+    return x if hasattr(x, "columns") or hasattr(x, "__dataframe__") else table
+
+
+def _names(estimator: PosteriorEstimator) -> list[str] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter as JSON can hold it; random generators cannot be kept."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray | tuple | list):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bool | None) else None
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _positive(value: Any, name: str) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)

@@ -1,0 +1,293 @@
+"""The invertible network of Ardizzone et al. 2019."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _core
+from ._estimator import PosteriorEstimator
+from ._validation import FloatArray
+
+
+def _at_least(kind: type, low: float) -> Any:
+    return Interval(kind, low, None, closed="left")
+
+
+class INN(PosteriorEstimator):
+    """Posterior samples from one invertible network, [x, padding] <-> [z, padding, y].
+
+    The network learns the forward process x -> y and, in latent variables z, what y loses of x. Run
+    backwards with random z, it turns an observation into samples of p(x | y). Trained in both directions
+    at once, as in Ardizzone et al., "Analyzing Inverse Problems with Invertible Neural Networks", ICLR
+    2019 (arXiv 1808.04730): y supervised, z pushed to a standard normal independent of y and x to its prior
+    by maximum mean discrepancy (MMD).
+
+    Parameters
+    ----------
+    latent_dim : int or None, default=None
+        Number of latent variables. None takes what y must lose, dx - dy, where x has more columns than
+        y, and dx elsewhere.
+    total_dim : int or None, default=None
+        Width of the network; None is the smallest, max(dx, dy + latent_dim). A larger one pads both
+        sides with zeros.
+    n_blocks : int, default=8
+        Blocks of two couplings, one for each half of the variables, and a fixed random permutation.
+    hidden_layer_sizes : sequence of int, default=(128,)
+        Hidden layers of every subnetwork.
+    activation : {"relu", "tanh", "silu", "elu"}, default="relu"
+        Between the layers of a subnetwork.
+    clamp : float, default=2.0
+        Bound on the log scale of a coupling: s = clamp tanh(raw / clamp).
+    batch_size : int, default=500
+        Rows of a training step.
+    max_iter : int, default=100
+        Epochs at most.
+    learning_rate_init : float, default=0.001
+        Learning rate of Adam at the start; it decays to a hundredth of that.
+    weight_decay : float, default=2e-5
+        L2 penalty on the weights.
+    early_stopping : bool, default=True
+        Whether to hold rows out, keep the weights that are best on them, and stop where nothing improves.
+    validation_fraction : float, default=0.1
+        Fraction of the rows held out.
+    n_iter_no_change : int, default=20
+        Epochs without improvement before training stops; counted from when the MMD on x has its full
+        weight, which is towards the end.
+    nan_policy : {"raise", "omit"}, default="raise"
+        What to do with training rows that hold NaN or infinity.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, permutations, order, noise and samples.
+    n_jobs : int or None, default=-1
+        Threads; -1 means all cores and None means 1, as in scikit-learn. Results do not depend on it.
+    verbose : int, default=0
+        1 shows a progress bar.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model that is there.
+    y_weight, z_weight, x_weight, reconstruction_weight, padding_weight : float
+        Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, squared error of x
+        rebuilt from perturbed z and y, mean square of the padding.
+    y_noise, z_noise, padding_noise : float
+        Standard deviations of the noise added in training, in standardised units.
+    z_kernels, x_kernels : sequence of float
+        Scales C of the kernels C / (C + d^2) that the two MMDs sum.
+    adam_betas : tuple of two floats, default=(0.8, 0.9)
+        Decay rates of Adam's moments.
+    gradient_clamp : float, default=15.0
+        Bound of every element of the gradient.
+
+    Attributes
+    ----------
+    history_ : dict of str to list
+        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the weighted mean of each
+        loss term in that epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Columns of x.
+    feature_names_in_ : ndarray of str
+        Names of the columns of x, where they had names.
+    latent_dim_, total_dim_ : int
+        What was chosen.
+
+    Examples
+    --------
+    >>> from innverse import INN
+    >>> from innverse.problems import GaussianModes
+    >>> problem = GaussianModes(labels="some")
+    >>> x, y = problem.sample(1000, random_state=0)
+    >>> model = INN(max_iter=2, random_state=0).fit(x, y)
+    >>> model.posterior(y[0], n=5).shape
+    (5, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "latent_dim": [_at_least(Integral, 1), None],
+        "total_dim": [_at_least(Integral, 1), None],
+        "n_blocks": [_at_least(Integral, 1)],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions({"relu", "tanh", "silu", "elu"})],
+        "clamp": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [_at_least(Integral, 1)],
+        "max_iter": [_at_least(Integral, 1)],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [_at_least(Real, 0)],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [_at_least(Integral, 1)],
+        "nan_policy": [StrOptions({"raise", "omit"})],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "y_weight": [_at_least(Real, 0)],
+        "z_weight": [_at_least(Real, 0)],
+        "x_weight": [_at_least(Real, 0)],
+        "reconstruction_weight": [_at_least(Real, 0)],
+        "padding_weight": [_at_least(Real, 0)],
+        "y_noise": [_at_least(Real, 0)],
+        "z_noise": [_at_least(Real, 0)],
+        "padding_noise": [_at_least(Real, 0)],
+        "z_kernels": ["array-like"],
+        "x_kernels": ["array-like"],
+        "adam_betas": ["array-like"],
+        "gradient_clamp": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int | None = None,
+        total_dim: int | None = None,
+        n_blocks: int = 8,
+        hidden_layer_sizes: Sequence[int] = (128,),
+        activation: str = "relu",
+        clamp: float = 2.0,
+        batch_size: int = 500,
+        max_iter: int = 100,
+        learning_rate_init: float = 1e-3,
+        weight_decay: float = 2e-5,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        nan_policy: str = "raise",
+        random_state: Any = None,
+        n_jobs: int | None = -1,
+        verbose: int = 0,
+        warm_start: bool = False,
+        y_weight: float = 3.0,
+        z_weight: float = 300.0,
+        x_weight: float = 400.0,
+        reconstruction_weight: float = 3.0,
+        padding_weight: float = 3.0,
+        y_noise: float = 0.1,
+        z_noise: float = 0.1,
+        padding_noise: float = 0.05,
+        z_kernels: Sequence[float] = (0.0025, 0.04, 0.81),
+        x_kernels: Sequence[float] = (0.0025, 0.04, 0.81),
+        adam_betas: Sequence[float] = (0.8, 0.9),
+        gradient_clamp: float = 15.0,
+    ):
+        self.latent_dim = latent_dim
+        self.total_dim = total_dim
+        self.n_blocks = n_blocks
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.clamp = clamp
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.nan_policy = nan_policy
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.y_weight = y_weight
+        self.z_weight = z_weight
+        self.x_weight = x_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.padding_weight = padding_weight
+        self.y_noise = y_noise
+        self.z_noise = z_noise
+        self.padding_noise = padding_noise
+        self.z_kernels = z_kernels
+        self.x_kernels = x_kernels
+        self.adam_betas = adam_betas
+        self.gradient_clamp = gradient_clamp
+
+    def _train(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        previous: _core.Model | None,
+        overrides: dict[str, Any],
+        progress: Any,
+    ) -> tuple[_core.Model, dict[str, Any]]:
+        settings = {**self._settings(x.shape[1], y.shape[1]), **overrides}
+        return _core.fit_inn(x, y, settings, self._threads(), previous, progress)
+
+    def _settings(self, dx: int, dy: int) -> dict[str, Any]:
+        """Return the core's settings: the parameters, checked and with the choices made."""
+        names = (
+            "total_dim n_blocks activation clamp batch_size max_iter learning_rate_init weight_decay "
+            "early_stopping validation_fraction n_iter_no_change y_weight z_weight x_weight "
+            "reconstruction_weight padding_weight y_noise z_noise padding_noise gradient_clamp"
+        )
+        settings = {name: getattr(self, name) for name in names.split()}
+        default_latent = dx - dy if dx > dy else dx
+        settings["latent_dim"] = self.latent_dim if self.latent_dim is not None else default_latent
+        settings["hidden_layer_sizes"] = _sizes(self.hidden_layer_sizes)
+        settings["z_kernels"] = _scales(self.z_kernels, "z_kernels")
+        settings["x_kernels"] = _scales(self.x_kernels, "x_kernels")
+        settings["beta_1"], settings["beta_2"] = _betas(self.adam_betas)
+        settings["seed"] = self._seed(self.random_state)
+        settings["ramp"] = X_RAMP
+        settings["constant_rate"] = False
+        return settings
+
+    def predict(self, x: Any) -> FloatArray:
+        """Return what the learned forward process makes of x.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Parameters.
+
+        Returns
+        -------
+        y : ndarray of shape (n, dy)
+            Predicted observations, in the user's units.
+        """
+        check_is_fitted(self)
+        return self._model.predict(self._x_table(x), self._threads())
+
+    def latent(self, x: Any, y: Any = None) -> FloatArray:
+        """Return the latent variables that belong to x.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Parameters.
+        y : ignored
+            Here so that all estimators can be called alike.
+
+        Returns
+        -------
+        z : ndarray of shape (n, latent_dim_)
+            Standard normal where the model is right.
+        """
+        check_is_fitted(self)
+        return self._model.latent(self._x_table(x), self._threads())
+
+
+# The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code.
+X_RAMP = 0.002
+
+
+def _sizes(values: Any) -> list[int]:
+    sizes = list(values)
+    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be positive integers, got {values!r}")
+    return [int(size) for size in sizes]
+
+
+def _scales(values: Any, name: str) -> list[float]:
+    scales = list(values)
+    if not scales or not all(isinstance(scale, Real) and scale > 0 for scale in scales):
+        raise ValueError(f"{name} must be at least one positive number, got {values!r}")
+    return [float(scale) for scale in scales]
+
+
+def _betas(values: Any) -> tuple[float, float]:
+    betas = tuple(values)
+    if len(betas) != 2 or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in betas):
+        raise ValueError(f"adam_betas must be two numbers in [0, 1), got {values!r}")
+    return float(betas[0]), float(betas[1])
