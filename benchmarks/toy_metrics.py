@@ -53,8 +53,7 @@ def score_samples(problem, labels_y, samples, random_state=EXACT_SEED):
         "in_own_label": float(np.mean(_in_own_label(own, nearest))),
         "within_3_sigma": float(np.mean(distances < MODE_RADIUS * problem.sigma)),
         "share_error_pp": 100.0 * _largest_share_error(own, nearest),
-        "share_error_pp_exact": 100.0
-        * _largest_share_error(own, _nearest_mode(problem, second)[1]),
+        "share_error_pp_exact": 100.0 * _largest_share_error(own, _nearest_mode(problem, second)[1]),
         "mmd2": _mean_mmd2(samples, exact),
         "mmd2_exact": _mean_mmd2(second, exact),
     }

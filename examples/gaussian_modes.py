@@ -182,9 +182,7 @@ def draw_animation(path):
     for problem, (_, y) in zip(problems, truth, strict=True):
         print(f"Watching labels={problem.labels!r} form ...", flush=True)
         panels.append(posteriors_forming(problem, y))
-    captions = [
-        f"{ROWS_PER_PASS * passes:,} training points seen" for passes in PASSES_AT_FRAME[1:]
-    ]
+    captions = [f"{ROWS_PER_PASS * passes:,} training points seen" for passes in PASSES_AT_FRAME[1:]]
     animation = plot.animate(
         [frames + frames[-1:] * HOLD_FRAMES for frames in panels],
         titles=[f"labels={problem.labels!r}" for problem in problems],

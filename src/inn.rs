@@ -155,11 +155,14 @@ mod tests {
                 z_kernels: vec![0.2, 1.0],
                 x_kernels: vec![0.2, 1.0],
                 ramp: 0.002,
+                noise_decay: 0.1,
+                x_condition: 0.0,
             },
             training: fit::Settings {
                 batch_size: 200,
                 max_iter: 5,
                 learning_rate: 1e-3,
+                rate_decay: 0.01,
                 schedule: fit::Schedule::Decay,
                 adam: Adam::default(),
                 early_stopping: true,
@@ -202,10 +205,8 @@ mod tests {
     fn learns() {
         let (x, y) = ring(2000);
         let mut losses = Vec::new();
-        let settings = Settings {
-            training: fit::Settings { max_iter: 30, ..settings().training },
-            ..settings()
-        };
+        let settings =
+            Settings { training: fit::Settings { max_iter: 30, ..settings().training }, ..settings() };
         let (trained, outcome) = fit(x.view(), y.view(), &settings, None, &AtomicBool::new(false), |epoch| {
             losses.push(epoch.train_loss);
         })
@@ -220,7 +221,8 @@ mod tests {
     #[test]
     fn an_interrupt_before_the_first_epoch_leaves_no_history() {
         let (x, y) = ring(100);
-        let (_, outcome) = fit(x.view(), y.view(), &settings(), None, &AtomicBool::new(true), |_| {}).unwrap();
+        let (_, outcome) =
+            fit(x.view(), y.view(), &settings(), None, &AtomicBool::new(true), |_| {}).unwrap();
         assert_eq!(outcome.ending, fit::Ending::Interrupted);
         assert!(outcome.history.is_empty());
     }

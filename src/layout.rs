@@ -23,7 +23,9 @@ impl Layout {
         let needed = x.max(y + z);
         let total = total.unwrap_or(needed);
         if total < needed {
-            let needs = format!("at least max(columns of x, columns of y + latent_dim) = max({x}, {y} + {z}) = {needed}");
+            let needs = format!(
+                "at least max(columns of x, columns of y + latent_dim) = max({x}, {y} + {z}) = {needed}"
+            );
             return Err(Error::setting("total_dim", total, needs));
         }
         Ok(Self { x, y, z, total })

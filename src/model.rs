@@ -52,7 +52,9 @@ impl Architecture {
         if !(clamp > 0.0 && clamp.is_finite()) {
             return Err(Error::setting("clamp", clamp, "positive and finite"));
         }
-        let order = |block| Shuffle::random(layout.total, &mut seed.stream(Purpose::Mixing, block as u64)).into_order();
+        let order = |block| {
+            Shuffle::random(layout.total, &mut seed.stream(Purpose::Mixing, block as u64)).into_order()
+        };
         let orders = (0..n_blocks).map(order).collect();
         Ok(Self { layout, hidden_layer_sizes: hidden_layer_sizes.to_vec(), activation, clamp, orders })
     }

@@ -56,7 +56,9 @@ impl Activation {
         match self {
             Self::Relu => {}
             Self::Tanh => multiply_with(cotangent, output, |h| T::one() - h * h),
-            Self::Elu => multiply_with(cotangent, output, |h| if h > T::zero() { T::one() } else { h + T::one() }),
+            Self::Elu => {
+                multiply_with(cotangent, output, |h| if h > T::zero() { T::one() } else { h + T::one() })
+            }
             Self::Silu => {
                 map(input, SiluSlope);
                 multiply_with(cotangent, input, |slope| slope);
@@ -195,13 +197,16 @@ impl Subnet {
         2 * widest + transposed
     }
 
-    /// Normal weights with variance 2 / inputs (He et al. 2015, arXiv 1502.01852), zero biases.
+    /// Normal weights with variance 2 / inputs (He et al. 2015, arXiv 1502.01852).
     pub fn initialise<T: Real>(&self, parameters: &mut [T], stream: &mut Stream) {
         for (i, layer) in self.layers.iter().enumerate() {
             let gain = if i + 1 == self.layers.len() { LAST_LAYER_SCALE } else { std::f64::consts::SQRT_2 };
             let deviation = T::of(gain / (layer.inputs.max(1) as f64).sqrt());
             fill_normal(&mut parameters[layer.weights..layer.bias], deviation, stream);
-            parameters[layer.bias..layer.bias + layer.outputs].fill(T::zero());
+            // Hidden biases of the weights' size spread the kinks over the data: all through the origin, they
+            // could not tell its surroundings apart.
+            let bias = if i + 1 == self.layers.len() { T::zero() } else { deviation };
+            fill_normal(&mut parameters[layer.bias..layer.bias + layer.outputs], bias, stream);
         }
     }
 
@@ -220,7 +225,14 @@ impl Subnet {
     }
 
     /// Fills `out` with the network's output, from the input and the hidden layers' outputs.
-    pub fn output<T: Real>(&self, parameters: &[T], input: &[T], activations: &[T], out: &mut [T], rows: usize) {
+    pub fn output<T: Real>(
+        &self,
+        parameters: &[T],
+        input: &[T],
+        activations: &[T],
+        out: &mut [T],
+        rows: usize,
+    ) {
         let (last, hidden) = self.layers.split_last().expect("a subnet has a last layer");
         let source = hidden.last().map_or(input, |layer| &activations[layer.activation..]);
         self.multiply(last, parameters, source, out, rows, Finish::Keep);
@@ -270,13 +282,21 @@ impl Subnet {
             if i == 0 {
                 let wanted = input_cotangent.len() / ROWS;
                 product(
-                    input_cotangent, wanted, weights, outgoing, layer.outputs, rows, Start::Accumulate, Finish::Keep,
+                    input_cotangent,
+                    wanted,
+                    weights,
+                    outgoing,
+                    layer.outputs,
+                    rows,
+                    Start::Accumulate,
+                    Finish::Keep,
                 );
                 return;
             }
             let hidden = &mut activations[self.layers[i - 1].activation..];
             let (output, kept) = hidden.split_at_mut(layer.inputs * ROWS);
-            let finish = if self.activation == Activation::Relu { Finish::Mask(output) } else { Finish::Keep };
+            let finish =
+                if self.activation == Activation::Relu { Finish::Mask(output) } else { Finish::Keep };
             product(below, layer.inputs, weights, outgoing, layer.outputs, rows, Start::Zero, finish);
             let kept_len = if self.activation.keeps_input() { layer.inputs * ROWS } else { 0 };
             self.activation.chain(&mut below[..layer.inputs * ROWS], output, &mut kept[..kept_len]);

@@ -236,9 +236,7 @@ def test_tables_and_lists_are_taken(problem):
     np.testing.assert_array_equal(problem.simulate(table.astype(object)), y)
 
 
-@pytest.mark.parametrize(
-    ("labels", "error"), [("most", ValueError), (None, TypeError), (["all"], TypeError)]
-)
+@pytest.mark.parametrize(("labels", "error"), [("most", ValueError), (None, TypeError), (["all"], TypeError)])
 def test_unknown_labelling(labels, error):
     with pytest.raises(error, match="labels must be one of .*'all'.*got"):
         GaussianModes(labels=labels)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
@@ -28,7 +29,7 @@ SCORE_DRAWS = 100
 SEED_BOUND = 2**31
 
 
-class PosteriorEstimator(BaseEstimator):  # type: ignore[misc]
+class PosteriorEstimator(BaseEstimator):
     """An estimator of p(x | y); subclasses say how the core is called."""
 
     random_state: Any
@@ -39,8 +40,15 @@ class PosteriorEstimator(BaseEstimator):  # type: ignore[misc]
     max_iter: int
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
-    # The fitted network.
+    # The fitted network, and what is read off it.
     _model: _core.Model
+    _y_columns: int
+    history_: dict[str, list[float]]
+    n_iter_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    latent_dim_: int
+    total_dim_: int
 
     @abstractmethod
     def _train(
@@ -129,9 +137,7 @@ class PosteriorEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _training_tables(self, x: Any, y: Any, *, reset: bool) -> tuple[FloatArray, FloatArray]:
         if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         omit = self.nan_policy == "omit"
         x_table = as_table(x, "x", allow_nan=omit)
         y_table = as_table(y, "y", allow_nan=omit)
@@ -145,9 +151,7 @@ class PosteriorEstimator(BaseEstimator):  # type: ignore[misc]
             x_table, y_table = x_table[rows], y_table[rows]
         for name, table in (("x", x_table), ("y", y_table)):
             if len(table) < 2:
-                raise ValueError(
-                    f"{name} must have at least 2 samples (rows), got n_samples = {len(table)}"
-                )
+                raise ValueError(f"{name} must have at least 2 samples (rows), got n_samples = {len(table)}")
             if constant := _core.constant_columns(name, table):
                 warnings.warn(
                     f"constant column(s) in {name}: {constant}; nothing can be learned from them",
@@ -279,7 +283,7 @@ class PosteriorEstimator(BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "_model")
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
+        tags: Tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False

@@ -230,6 +230,9 @@ class INN(PosteriorEstimator):
         settings["beta_1"], settings["beta_2"] = _betas(self.adam_betas)
         settings["seed"] = self._seed(self.random_state)
         settings["ramp"] = X_RAMP
+        settings["noise_decay"] = NOISE_DECAY
+        settings["x_condition"] = X_CONDITION / dy
+        settings["rate_decay"] = RATE_DECAY
         settings["constant_rate"] = False
         return settings
 
@@ -270,24 +273,27 @@ class INN(PosteriorEstimator):
 
 # The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code.
 X_RAMP = 0.002
+NOISE_DECAY = 0.1
+X_CONDITION = 1.0
+RATE_DECAY = 0.01
 
 
 def _sizes(values: Any) -> list[int]:
     sizes = list(values)
-    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be positive integers, got {values!r}")
     return [int(size) for size in sizes]
 
 
 def _scales(values: Any, name: str) -> list[float]:
     scales = list(values)
-    if not scales or not all(isinstance(scale, Real) and scale > 0 for scale in scales):
+    if not scales or not all(isinstance(scale, Real) and float(scale) > 0 for scale in scales):
         raise ValueError(f"{name} must be at least one positive number, got {values!r}")
     return [float(scale) for scale in scales]
 
 
 def _betas(values: Any) -> tuple[float, float]:
     betas = tuple(values)
-    if len(betas) != 2 or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in betas):
+    if len(betas) != 2 or not all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas):
         raise ValueError(f"adam_betas must be two numbers in [0, 1), got {values!r}")
     return float(betas[0]), float(betas[1])

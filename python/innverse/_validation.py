@@ -81,8 +81,7 @@ def _holds_text(column: Any) -> bool:
 
 def finite_rows(x: FloatArray, y: FloatArray) -> NDArray[np.bool_]:
     """Tell which rows are finite in both tables."""
-    finite: NDArray[np.bool_] = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
-    return finite
+    return np.asarray(np.isfinite(np.hstack([x, y])).all(axis=1))
 
 
 def as_observations(y: Any, columns: int) -> tuple[FloatArray, bool]:

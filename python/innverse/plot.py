@@ -64,9 +64,7 @@ class HasLatent(Protocol):
         """Find the latent variables of parameters."""
 
 
-def history(
-    model_or_history: HasHistory | Mapping[str, Sequence[float]], ax: Axes | None = None
-) -> Axes:
+def history(model_or_history: HasHistory | Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
     """Draw the losses over the epochs.
 
     The axis of losses is logarithmic where all losses are positive. A loss that was never
@@ -349,15 +347,11 @@ def _groups(name: str, value: ArrayLike | None, count: int) -> NDArray[np.intp]:
         raise TypeError(f"{name} must be integers, got an array of type {groups.dtype}")
     most = len(PALETTE) * len(_MARKERS) - 1
     if groups.min() < 0 or groups.max() > most:
-        raise ValueError(
-            f"{name} must lie between 0 and {most}, got {groups.min()} to {groups.max()}"
-        )
+        raise ValueError(f"{name} must lie between 0 and {most}, got {groups.min()} to {groups.max()}")
     return groups.astype(np.intp)
 
 
-def _scatter(
-    ax: Axes, points: FloatArray, group: NDArray[np.intp]
-) -> list[tuple[Any, NDArray[np.intp]]]:
+def _scatter(ax: Axes, points: FloatArray, group: NDArray[np.intp]) -> list[tuple[Any, NDArray[np.intp]]]:
     """Draw points by group; return each collection with the rows of points that it holds."""
     drawn = []
     for number in np.unique(group):

@@ -176,7 +176,14 @@ impl AffineCoupling {
             shift,
         });
         half.subnet.backward(
-            parameters, record.input, record.hidden, raw, passive, gradient, subnet_scratch, pass.rows,
+            parameters,
+            record.input,
+            record.hidden,
+            raw,
+            passive,
+            gradient,
+            subnet_scratch,
+            pass.rows,
         );
     }
 }
@@ -205,14 +212,28 @@ impl<T: Real> Invertible<T> for AffineCoupling {
         self.second.subnet.initialise(second, stream);
     }
 
-    fn forward(&self, pass: &Pass<T>, state: &mut [T], logdet: &mut [T], record: &mut [T], scratch: &mut [T]) {
+    fn forward(
+        &self,
+        pass: &Pass<T>,
+        state: &mut [T],
+        logdet: &mut [T],
+        record: &mut [T],
+        scratch: &mut [T],
+    ) {
         let (p1, p2) = self.halves_of(pass.parameters);
         let (r1, r2) = record.split_at_mut(self.half_record_len(&self.first, pass.keep));
         self.couple(&self.first, Transform::Scale, pass, p1, state, logdet, r1, scratch);
         self.couple(&self.second, Transform::Scale, pass, p2, state, logdet, r2, scratch);
     }
 
-    fn inverse(&self, pass: &Pass<T>, state: &mut [T], logdet: &mut [T], record: &mut [T], scratch: &mut [T]) {
+    fn inverse(
+        &self,
+        pass: &Pass<T>,
+        state: &mut [T],
+        logdet: &mut [T],
+        record: &mut [T],
+        scratch: &mut [T],
+    ) {
         let (p1, p2) = self.halves_of(pass.parameters);
         let (r1, r2) = record.split_at_mut(self.half_record_len(&self.first, pass.keep));
         self.couple(&self.second, Transform::Unscale, pass, p2, state, logdet, r2, scratch);
@@ -324,7 +345,9 @@ impl<T: Real> Kernel<T> for CoupleBackward<'_, T> {
     #[inline(always)]
     fn run<V: Vector<T>>(self) {
         let len = self.active.len();
-        assert!(self.raw_scale.len() >= len && self.shift.len() >= len && self.logdet_cotangent.len() == ROWS);
+        assert!(
+            self.raw_scale.len() >= len && self.shift.len() >= len && self.logdet_cotangent.len() == ROWS
+        );
         assert!(self.log_scale.len() >= len && self.unscaled.len() >= len && len.is_multiple_of(ROWS));
         let (zero, one) = (V::splat(T::zero()), V::splat(T::one()));
         let steepness = V::splat(self.clamp.recip());

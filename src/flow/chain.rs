@@ -91,13 +91,27 @@ impl<T: Real> Invertible<T> for Chain {
         }
     }
 
-    fn forward(&self, pass: &Pass<T>, state: &mut [T], logdet: &mut [T], record: &mut [T], scratch: &mut [T]) {
+    fn forward(
+        &self,
+        pass: &Pass<T>,
+        state: &mut [T],
+        logdet: &mut [T],
+        record: &mut [T],
+        scratch: &mut [T],
+    ) {
         for step in self.steps(pass.keep) {
             step.map.forward(&step.pass(pass), state, logdet, step.record(record), scratch);
         }
     }
 
-    fn inverse(&self, pass: &Pass<T>, state: &mut [T], logdet: &mut [T], record: &mut [T], scratch: &mut [T]) {
+    fn inverse(
+        &self,
+        pass: &Pass<T>,
+        state: &mut [T],
+        logdet: &mut [T],
+        record: &mut [T],
+        scratch: &mut [T],
+    ) {
         for step in self.steps(pass.keep).rev() {
             step.map.inverse(&step.pass(pass), state, logdet, step.record(record), scratch);
         }

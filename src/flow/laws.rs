@@ -6,6 +6,7 @@ use super::chain::Chain;
 use super::shuffle::Shuffle;
 use super::{Invertible, Keep, Kind, Map, Pass};
 use crate::kernels::ROWS;
+use crate::kernels::dispatch::tests::with_each;
 use crate::random::{Purpose, Seed, Stream, fill_normal};
 use crate::subnet::Activation;
 
@@ -90,7 +91,13 @@ impl<'a> Trial<'a> {
     }
 
     /// The cotangent of the state and the gradient of the parameters.
-    fn backward(&self, direction: Direction, cotangent: &[f64], logdet: &[f64], keep: Keep) -> (Vec<f64>, Vec<f64>) {
+    fn backward(
+        &self,
+        direction: Direction,
+        cotangent: &[f64],
+        logdet: &[f64],
+        keep: Keep,
+    ) -> (Vec<f64>, Vec<f64>) {
         let (_, mut record, mut scratch) = self.run_recorded(direction, &self.parameters, &self.state, keep);
         scratch.fill(f64::NAN);
         let mut gradient = vec![0.0; self.parameters.len()];
@@ -98,10 +105,20 @@ impl<'a> Trial<'a> {
         let pass = self.pass(&self.parameters, keep);
         match direction {
             Direction::Forward => self.map.forward_backward(
-                &pass, &mut cotangent, logdet, &mut record, &mut gradient, &mut scratch,
+                &pass,
+                &mut cotangent,
+                logdet,
+                &mut record,
+                &mut gradient,
+                &mut scratch,
             ),
             Direction::Inverse => self.map.inverse_backward(
-                &pass, &mut cotangent, logdet, &mut record, &mut gradient, &mut scratch,
+                &pass,
+                &mut cotangent,
+                logdet,
+                &mut record,
+                &mut gradient,
+                &mut scratch,
             ),
         }
         (cotangent, gradient)
@@ -134,7 +151,8 @@ fn derivative(f: impl Fn(f64) -> f64) -> f64 {
 }
 
 fn law_round_trip(trial: &Trial) -> LawResult {
-    for (there, back) in [(Direction::Forward, Direction::Inverse), (Direction::Inverse, Direction::Forward)] {
+    for (there, back) in [(Direction::Forward, Direction::Inverse), (Direction::Inverse, Direction::Forward)]
+    {
         let image = trial.run(there, &trial.parameters, &trial.state);
         let origin = trial.run(back, &trial.parameters, &image.state);
         trial.compare("round trip", &origin.state, &trial.state, ROUNDING)?;
@@ -278,14 +296,16 @@ fn check(map: &dyn Invertible<f64>, condition: usize, name: &str) {
 
 #[test]
 fn every_map_obeys_every_law() {
-    for &kind in Kind::ALL {
-        let examples = examples(kind);
-        assert!(!examples.is_empty());
-        for (map, condition) in examples {
-            assert_eq!(map.kind(), kind);
-            check(map.as_invertible(), condition, &format!("{kind:?}"));
+    with_each(|instructions| {
+        for &kind in Kind::ALL {
+            let examples = examples(kind);
+            assert!(!examples.is_empty());
+            for (map, condition) in examples {
+                assert_eq!(map.kind(), kind);
+                check(map.as_invertible(), condition, &format!("{kind:?} on {instructions:?}"));
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -396,14 +416,28 @@ impl Invertible<f64> for Broken {
     fn initialise(&self, parameters: &mut [f64], stream: &mut Stream) {
         fill_normal(parameters, 0.3, stream);
     }
-    fn forward(&self, pass: &Pass<f64>, state: &mut [f64], logdet: &mut [f64], record: &mut [f64], _: &mut [f64]) {
+    fn forward(
+        &self,
+        pass: &Pass<f64>,
+        state: &mut [f64],
+        logdet: &mut [f64],
+        record: &mut [f64],
+        _: &mut [f64],
+    ) {
         let sized = if self.has(Flaw::LogDeterminantSize) { 1.01 } else { 1.0 };
         let before = logdet.to_vec();
         self.scale(pass, state, logdet, 1.0);
         logdet.iter_mut().zip(before).for_each(|(l, b)| *l = b + sized * (*l - b));
         record.copy_from_slice(state);
     }
-    fn inverse(&self, pass: &Pass<f64>, state: &mut [f64], logdet: &mut [f64], record: &mut [f64], _: &mut [f64]) {
+    fn inverse(
+        &self,
+        pass: &Pass<f64>,
+        state: &mut [f64],
+        logdet: &mut [f64],
+        record: &mut [f64],
+        _: &mut [f64],
+    ) {
         let before = logdet.to_vec();
         self.scale(pass, state, logdet, -1.0);
         if self.has(Flaw::LogDeterminantSign) {

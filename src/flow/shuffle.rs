@@ -25,7 +25,11 @@ impl Shuffle {
                 return Err(Error::Format(format!("{order:?} is no permutation of {dim} columns")));
             }
         }
-        if order.len() == dim { Ok(Self { order }) } else { Err(Error::Format("a permutation is too short".into())) }
+        if order.len() == dim {
+            Ok(Self { order })
+        } else {
+            Err(Error::Format("a permutation is too short".into()))
+        }
     }
 
     /// The order.
@@ -69,11 +73,25 @@ impl<T: Real> Invertible<T> for Shuffle {
 
     fn initialise(&self, _parameters: &mut [T], _stream: &mut Stream) {}
 
-    fn forward(&self, _pass: &Pass<T>, state: &mut [T], _logdet: &mut [T], _record: &mut [T], scratch: &mut [T]) {
+    fn forward(
+        &self,
+        _pass: &Pass<T>,
+        state: &mut [T],
+        _logdet: &mut [T],
+        _record: &mut [T],
+        scratch: &mut [T],
+    ) {
         self.gather(state, scratch);
     }
 
-    fn inverse(&self, _pass: &Pass<T>, state: &mut [T], _logdet: &mut [T], _record: &mut [T], scratch: &mut [T]) {
+    fn inverse(
+        &self,
+        _pass: &Pass<T>,
+        state: &mut [T],
+        _logdet: &mut [T],
+        _record: &mut [T],
+        scratch: &mut [T],
+    ) {
         self.scatter(state, scratch);
     }
 

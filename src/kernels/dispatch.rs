@@ -27,27 +27,42 @@ pub enum Instructions {
 /// Environment variable that caps the instruction set, for tests and for comparing machines.
 const CAP_VARIABLE: &str = "INNVERSE_INSTRUCTIONS";
 
+/// The best instruction set of this processor that is not capped.
+fn best() -> Instructions {
+    let cap = std::env::var(CAP_VARIABLE).unwrap_or_default();
+    let wanted = |instructions: &Instructions| match cap.as_str() {
+        "baseline" => *instructions == Instructions::Baseline,
+        "avx2" => *instructions != Instructions::Avx512,
+        _ => true,
+    };
+    available().into_iter().find(wanted).unwrap_or(Instructions::Baseline)
+}
+
+/// The instruction sets of this processor, the widest first.
+pub fn available() -> Vec<Instructions> {
+    let mut available = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+        {
+            available.push(Instructions::Avx512);
+        }
+        available.push(Instructions::Avx2);
+    }
+    available.push(Instructions::Baseline);
+    available
+}
+
 /// The instruction set in use.
 pub fn instructions() -> Instructions {
+    #[cfg(test)]
+    if let Some(chosen) = tests::CHOSEN.get() {
+        return chosen;
+    }
     static CHOICE: OnceLock<Instructions> = OnceLock::new();
-    *CHOICE.get_or_init(|| {
-        let cap = std::env::var(CAP_VARIABLE).unwrap_or_default();
-        #[cfg(target_arch = "x86_64")]
-        {
-            let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let wide = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq");
-            if fused && wide && cap != "avx2" && cap != "baseline" {
-                return Instructions::Avx512;
-            }
-            if fused && cap != "baseline" {
-                return Instructions::Avx2;
-            }
-        }
-        let _ = cap;
-        Instructions::Baseline
-    })
+    *CHOICE.get_or_init(best)
 }
 
 /// Runs a kernel with the best vectors of this processor.
@@ -74,4 +89,25 @@ fn run_avx512<T: Real, K: Kernel<T>>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<T: Real, K: Kernel<T>>(kernel: K) -> K::Output {
     kernel.run::<T::Medium>()
+}
+
+#[cfg(test)]
+#[allow(missing_docs, reason = "only tests see it")]
+pub mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// The set that a test asks for, on its own thread.
+        pub static CHOSEN: Cell<Option<Instructions>> = const { Cell::new(None) };
+    }
+
+    /// Runs a test once with every instruction set of this processor.
+    pub fn with_each(mut test: impl FnMut(Instructions)) {
+        for instructions in available() {
+            CHOSEN.set(Some(instructions));
+            test(instructions);
+        }
+        CHOSEN.set(None);
+    }
 }

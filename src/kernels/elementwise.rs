@@ -113,3 +113,102 @@ impl<T: Real> Kernel<T> for ColumnSums<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::ROWS;
+    use crate::kernels::dispatch::tests::with_each;
+
+    #[derive(Clone, Copy)]
+    struct Exp;
+    #[derive(Clone, Copy)]
+    struct Tanh;
+    #[derive(Clone, Copy)]
+    struct Reciprocal;
+
+    impl<T: Real> Function<T> for Exp {
+        #[inline(always)]
+        fn apply<V: Vector<T>>(&self, x: V) -> V {
+            exp(x)
+        }
+    }
+    impl<T: Real> Function<T> for Tanh {
+        #[inline(always)]
+        fn apply<V: Vector<T>>(&self, x: V) -> V {
+            tanh(x)
+        }
+    }
+    impl<T: Real> Function<T> for Reciprocal {
+        #[inline(always)]
+        fn apply<V: Vector<T>>(&self, x: V) -> V {
+            x.reciprocal()
+        }
+    }
+
+    /// Largest error in units in the last place of the wanted value, with every instruction set.
+    fn error<T: Real>(points: &[f64], function: impl Function<T>, exact: impl Fn(f64) -> f64) -> f64 {
+        let mut worst = 0.0f64;
+        with_each(|_| {
+            let points: Vec<T> = points.iter().map(|&p| T::of(p)).collect();
+            let mut values = points.clone();
+            map(&mut values, function);
+            for (point, value) in points.iter().zip(&values) {
+                let wanted = exact(point.to_double());
+                let unit = T::epsilon().to_double() * wanted.abs();
+                worst = worst.max((value.to_double() - wanted).abs() / unit);
+            }
+        });
+        worst
+    }
+
+    fn points(low: f64, high: f64) -> Vec<f64> {
+        (0..=100_001).map(|i| low + (high - low) * f64::from(i) / 100_001.0).collect()
+    }
+
+    #[test]
+    fn exp_is_accurate() {
+        assert!(error::<f32>(&points(-87.0, 88.0), Exp, f64::exp) < 2.0);
+        assert!(error::<f64>(&points(-708.0, 709.0), Exp, f64::exp) < 2.0);
+    }
+
+    #[test]
+    fn tanh_is_accurate_also_near_zero() {
+        for range in [points(-25.0, 25.0), points(1e-6, 1e-2), points(-1.0, -0.1)] {
+            assert!(error::<f32>(&range, Tanh, f64::tanh) < 4.0);
+            assert!(error::<f64>(&range, Tanh, f64::tanh) < 4.0);
+        }
+    }
+
+    #[test]
+    fn reciprocal_is_accurate() {
+        assert!(error::<f32>(&points(1e-3, 1e4), Reciprocal, f64::recip) < 2.0);
+        assert!(error::<f64>(&points(1e-3, 1e4), Reciprocal, f64::recip) < 2.0);
+    }
+
+    #[test]
+    fn extremes_stay_finite() {
+        with_each(|_| {
+            let mut values = [f32::MAX, -f32::MAX, 0.0, 1e-40, f32::INFINITY, f32::NEG_INFINITY];
+            map(&mut values, Exp);
+            assert!(values.iter().all(|v| v.is_finite()));
+            assert_eq!(values[2], 1.0);
+            let mut values = [f32::MAX, f32::MIN, 0.0, f32::INFINITY];
+            map(&mut values, Tanh);
+            assert_eq!(values, [1.0, -1.0, 0.0, 1.0]);
+        });
+    }
+
+    #[test]
+    fn column_sums_ignore_rows_that_are_not_in_use() {
+        with_each(|_| {
+            for rows in 1..=ROWS {
+                let tile: Vec<f64> =
+                    (0..3 * ROWS).map(|i| if i % ROWS < rows { 1.0 } else { f64::NAN }).collect();
+                let mut sums = [0.5; 3];
+                add_column_sums(&mut sums, &tile, rows);
+                assert_eq!(sums, [rows as f64 + 0.5; 3]);
+            }
+        });
+    }
+}

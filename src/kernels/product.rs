@@ -83,18 +83,54 @@ struct Product<'a, T> {
 macro_rules! with_height {
     ($value:expr, $height:ident, $body:expr) => {
         match $value {
-            1 => { const $height: usize = 1; $body }
-            2 => { const $height: usize = 2; $body }
-            3 => { const $height: usize = 3; $body }
-            4 => { const $height: usize = 4; $body }
-            5 => { const $height: usize = 5; $body }
-            6 => { const $height: usize = 6; $body }
-            7 => { const $height: usize = 7; $body }
-            8 => { const $height: usize = 8; $body }
-            9 => { const $height: usize = 9; $body }
-            10 => { const $height: usize = 10; $body }
-            11 => { const $height: usize = 11; $body }
-            _ => { const $height: usize = TALLEST; $body }
+            1 => {
+                const $height: usize = 1;
+                $body
+            }
+            2 => {
+                const $height: usize = 2;
+                $body
+            }
+            3 => {
+                const $height: usize = 3;
+                $body
+            }
+            4 => {
+                const $height: usize = 4;
+                $body
+            }
+            5 => {
+                const $height: usize = 5;
+                $body
+            }
+            6 => {
+                const $height: usize = 6;
+                $body
+            }
+            7 => {
+                const $height: usize = 7;
+                $body
+            }
+            8 => {
+                const $height: usize = 8;
+                $body
+            }
+            9 => {
+                const $height: usize = 9;
+                $body
+            }
+            10 => {
+                const $height: usize = 10;
+                $body
+            }
+            11 => {
+                const $height: usize = 11;
+                $body
+            }
+            _ => {
+                const $height: usize = TALLEST;
+                $body
+            }
         }
     };
 }
@@ -240,15 +276,7 @@ unsafe fn accumulate<T: Real, V: Vector<T>, const H: usize, const W: usize>(
 ///
 /// `gradient` is `m` by `n` without gaps, `a` a tile of `m` columns, `b` a transposed tile (see [`transpose`])
 /// whose rows are `stride` apart, where `stride` is a multiple of [`TRANSPOSED_STEP`].
-pub fn outer<T: Real>(
-    gradient: &mut [T],
-    m: usize,
-    n: usize,
-    a: &[T],
-    b: &[T],
-    stride: usize,
-    rows: usize,
-) {
+pub fn outer<T: Real>(gradient: &mut [T], m: usize, n: usize, a: &[T], b: &[T], stride: usize, rows: usize) {
     if m == 0 || n == 0 {
         return;
     }
@@ -276,7 +304,8 @@ impl<T: Real> Kernel<T> for Outer<'_, T> {
         let blocks = Blocks::new(self.m, V::BLOCK);
         let mut column = 0;
         while column < self.n {
-            let pair = self.n - column > V::LANES;
+            let left = self.n - column;
+            let (pair, half) = (left > V::LANES, left <= V::Half::LANES);
             for block in 0..blocks.count {
                 let (first, height) = blocks.get(block);
                 // SAFETY: `outer` checked every length; loads beyond n stay inside the stride of `b`, which
@@ -284,6 +313,8 @@ impl<T: Real> Kernel<T> for Outer<'_, T> {
                 with_height!(height, H, unsafe {
                     if pair {
                         self.block::<V, H, 2>(gradient, first, column);
+                    } else if half {
+                        self.block::<V::Half, H, 1>(gradient, first, column);
                     } else {
                         self.block::<V, H, 1>(gradient, first, column);
                     }
@@ -365,5 +396,105 @@ fn transpose_square<T: Real>(to: &mut [T], stride: usize, from: &[T]) {
     for i in 0..SQUARE {
         let line: [T; SQUARE] = std::array::from_fn(|j| square[j][i]);
         to[i * stride..i * stride + SQUARE].copy_from_slice(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::dispatch::tests::with_each;
+    use crate::random::{Purpose, Seed, fill_normal};
+    use proptest::prelude::*;
+
+    fn random(len: usize, seed: u64) -> Vec<f64> {
+        let mut values = vec![0.0; len];
+        fill_normal(&mut values, 1.0, &mut Seed(seed).stream(Purpose::Training, 0));
+        values
+    }
+
+    fn single(values: &[f64]) -> Vec<f32> {
+        values.iter().map(|&v| v as f32).collect()
+    }
+
+    /// Rounding of a sum of `k` products of numbers of order one.
+    fn tolerance<T: Real>(k: usize) -> f64 {
+        T::epsilon().to_double() * 8.0 * (k as f64 + 4.0)
+    }
+
+    fn check_product<T: Real>(
+        m: usize,
+        k: usize,
+        rows: usize,
+        transposed: bool,
+        convert: impl Fn(&[f64]) -> Vec<T>,
+    ) {
+        let (a, b) = (random(m * k, 1), random(k * ROWS, 2));
+        let (bias, before, mask) = (random(m, 3), random(m * ROWS, 4), random(m * ROWS, 5));
+        let (row, column) = if transposed { (1, m) } else { (k, 1) };
+        let (a_t, bias_t, mask_t) = (convert(&a), convert(&bias), convert(&mask));
+        let starts = [Start::Zero, Start::Bias(&bias_t[..]), Start::Accumulate];
+        let finishes = [Finish::Keep, Finish::Relu, Finish::Mask(&mask_t[..])];
+        for (start, finish) in starts.into_iter().flat_map(|s| finishes.map(|f| (s, f))) {
+            let mut out = convert(&before);
+            let matrix = Matrix { data: &a_t, row, column };
+            product(&mut out, m, matrix, &convert(&b), k, rows, start, finish);
+            for i in 0..m {
+                for r in 0..rows {
+                    let start = match start {
+                        Start::Zero => 0.0,
+                        Start::Bias(_) => bias[i],
+                        Start::Accumulate => before[i * ROWS + r],
+                    };
+                    let sum = (0..k).map(|j| a[i * row + j * column] * b[j * ROWS + r]).sum::<f64>() + start;
+                    let wanted = match finish {
+                        Finish::Keep => sum,
+                        Finish::Relu => sum.max(0.0),
+                        Finish::Mask(_) if mask[i * ROWS + r] > 0.0 => sum,
+                        Finish::Mask(_) => 0.0,
+                    };
+                    let got = out[i * ROWS + r].to_double();
+                    assert!((got - wanted).abs() < tolerance::<T>(k), "{m} {k} {rows}: {got} {wanted}");
+                }
+            }
+        }
+    }
+
+    fn check_outer<T: Real>(m: usize, n: usize, rows: usize, convert: impl Fn(&[f64]) -> Vec<T>) {
+        let (a, b, before) = (random(m * ROWS, 1), random(n * ROWS, 2), random(m * n + 3, 3));
+        let stride = transposed_stride(n);
+        let mut transposed = vec![T::nan(); rows * stride];
+        transpose(&mut transposed, stride, &convert(&b), n, rows);
+        let mut gradient = convert(&before);
+        outer(&mut gradient, m, n, &convert(&a), &transposed, stride, rows);
+        for i in 0..m {
+            for j in 0..n {
+                let sum: f64 = (0..rows).map(|r| a[i * ROWS + r] * b[j * ROWS + r]).sum();
+                let (got, wanted) = (gradient[i * n + j].to_double(), before[i * n + j] + sum);
+                assert!((got - wanted).abs() < tolerance::<T>(rows), "{m} {n} {rows}: {got} {wanted}");
+            }
+        }
+        for i in m * n..before.len() {
+            assert_eq!(gradient[i].to_double(), convert(&before)[i].to_double(), "written beyond the matrix");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn products_are_the_definition(m in 1usize..40, k in 0usize..40, rows in 1usize..=ROWS, transposed: bool) {
+            with_each(|_| {
+                check_product(m, k, rows, transposed, |v| v.to_vec());
+                check_product(m, k, rows, transposed, single);
+            });
+        }
+
+        #[test]
+        fn outer_products_are_the_definition(m in 1usize..40, n in 1usize..70, rows in 1usize..=ROWS) {
+            with_each(|_| {
+                check_outer(m, n, rows, |v| v.to_vec());
+                check_outer(m, n, rows, single);
+            });
+        }
     }
 }

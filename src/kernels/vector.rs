@@ -8,6 +8,8 @@ use super::real::Real;
 /// Implementations other than [`Portable`] hold for processors that have the instruction set; only
 /// [`super::dispatch`] may choose them.
 pub unsafe trait Vector<T: Real>: Copy {
+    /// A vector of half as many lanes where the instruction set has one, for narrow matrices.
+    type Half: Vector<T>;
     /// Scalars in one vector.
     const LANES: usize;
     /// Rows of the register block of a product: 2 vectors wide, as tall as the registers allow.
@@ -87,6 +89,7 @@ macro_rules! portable {
     ($scalar:ty, $shift:expr) => {
         // SAFETY: no instruction beyond the target's baseline.
         unsafe impl Vector<$scalar> for Portable<$scalar> {
+            type Half = Self;
             const LANES: usize = PORTABLE_LANES;
             const BLOCK: usize = 6;
 

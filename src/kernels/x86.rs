@@ -31,11 +31,12 @@ macro_rules! binary {
 }
 
 macro_rules! vector {
-    ($name:ident, $scalar:ty, $lanes:expr, $block:expr, $splat:ident, $load:ident, $store:ident,
+    ($name:ident, $half:ident, $scalar:ty, $lanes:expr, $block:expr, $splat:ident, $load:ident, $store:ident,
      $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $fnma:ident, $max:ident, $min:ident, $sqrt:ident,
      { $($special:item)* }) => {
         // SAFETY: only chosen by dispatch, on processors that have the instructions.
         unsafe impl Vector<$scalar> for $name {
+            type Half = $half;
             const LANES: usize = $lanes;
             const BLOCK: usize = $block;
 
@@ -96,10 +97,7 @@ const LANE_NUMBERS_64: [i64; 4] = [0, 1, 2, 3];
 fn mask_avx2(count: usize) -> __m256i {
     // SAFETY: AVX2 is there, the array has 8 numbers.
     unsafe {
-        _mm256_cmpgt_epi32(
-            _mm256_set1_epi32(count as i32),
-            _mm256_loadu_si256(LANE_NUMBERS.as_ptr().cast()),
-        )
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_loadu_si256(LANE_NUMBERS.as_ptr().cast()))
     }
 }
 
@@ -115,151 +113,219 @@ fn mask_avx2_64(count: usize) -> __m256i {
     }
 }
 
-vector!(F32x16, f32, 16, BLOCK_AVX512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps,
-    _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_sqrt_ps, {
-    unsafe fn load_first(from: *const f32, count: usize) -> Self {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        Self(unsafe { _mm512_maskz_loadu_ps(mask16(count), from) })
-    }
-    unsafe fn store_first(self, to: *mut f32, count: usize) {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        unsafe { _mm512_mask_storeu_ps(to, mask16(count), self.0) }
-    }
-    fn reciprocal(self) -> Self {
-        // SAFETY: see the impl.
-        let guess = Self(unsafe { _mm512_rcp14_ps(self.0) });
-        // One Newton step doubles the 14 bits.
-        let error = self.neg_mul_add(guess, Self::splat(1.0));
-        guess.mul_add(error, guess)
-    }
-    fn where_positive(self, value: Self) -> Self {
-        // SAFETY: see the impl.
-        unsafe {
-            let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
-            Self(_mm512_maskz_mov_ps(mask, value.0))
+vector!(
+    F32x16,
+    F32x8,
+    f32,
+    16,
+    BLOCK_AVX512,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_div_ps,
+    _mm512_fmadd_ps,
+    _mm512_fnmadd_ps,
+    _mm512_max_ps,
+    _mm512_min_ps,
+    _mm512_sqrt_ps,
+    {
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            Self(unsafe { _mm512_maskz_loadu_ps(mask16(count), from) })
+        }
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            unsafe { _mm512_mask_storeu_ps(to, mask16(count), self.0) }
+        }
+        fn reciprocal(self) -> Self {
+            // SAFETY: see the impl.
+            let guess = Self(unsafe { _mm512_rcp14_ps(self.0) });
+            // One Newton step doubles the 14 bits.
+            let error = self.neg_mul_add(guess, Self::splat(1.0));
+            guess.mul_add(error, guess)
+        }
+        fn where_positive(self, value: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
+                Self(_mm512_maskz_mov_ps(mask, value.0))
+            }
+        }
+        fn power_of_two(self) -> Self {
+            // SAFETY: see the impl.
+            Self(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(self.0))) })
+        }
+        fn sum(self) -> f32 {
+            // SAFETY: see the impl.
+            unsafe {
+                let low = _mm512_castps512_ps256(self.0);
+                let high = _mm512_extractf32x8_ps::<1>(self.0);
+                F32x8(_mm256_add_ps(low, high)).sum()
+            }
         }
     }
-    fn power_of_two(self) -> Self {
-        // SAFETY: see the impl.
-        Self(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(self.0))) })
-    }
-    fn sum(self) -> f32 {
-        // SAFETY: see the impl.
-        unsafe {
-            let low = _mm512_castps512_ps256(self.0);
-            let high = _mm512_extractf32x8_ps::<1>(self.0);
-            F32x8(_mm256_add_ps(low, high)).sum()
-        }
-    }
-});
+);
 
-vector!(F64x8, f64, 8, BLOCK_AVX512, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd,
-    _mm512_add_pd, _mm512_sub_pd, _mm512_mul_pd, _mm512_div_pd, _mm512_fmadd_pd, _mm512_fnmadd_pd,
-    _mm512_max_pd, _mm512_min_pd, _mm512_sqrt_pd, {
-    unsafe fn load_first(from: *const f64, count: usize) -> Self {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        Self(unsafe { _mm512_maskz_loadu_pd(mask8(count), from) })
-    }
-    unsafe fn store_first(self, to: *mut f64, count: usize) {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        unsafe { _mm512_mask_storeu_pd(to, mask8(count), self.0) }
-    }
-    fn reciprocal(self) -> Self {
-        Self::splat(1.0).div(self)
-    }
-    fn where_positive(self, value: Self) -> Self {
-        // SAFETY: see the impl.
-        unsafe {
-            let mask = _mm512_cmp_pd_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_pd());
-            Self(_mm512_maskz_mov_pd(mask, value.0))
+vector!(
+    F64x8,
+    F64x4,
+    f64,
+    8,
+    BLOCK_AVX512,
+    _mm512_set1_pd,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_add_pd,
+    _mm512_sub_pd,
+    _mm512_mul_pd,
+    _mm512_div_pd,
+    _mm512_fmadd_pd,
+    _mm512_fnmadd_pd,
+    _mm512_max_pd,
+    _mm512_min_pd,
+    _mm512_sqrt_pd,
+    {
+        unsafe fn load_first(from: *const f64, count: usize) -> Self {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            Self(unsafe { _mm512_maskz_loadu_pd(mask8(count), from) })
+        }
+        unsafe fn store_first(self, to: *mut f64, count: usize) {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            unsafe { _mm512_mask_storeu_pd(to, mask8(count), self.0) }
+        }
+        fn reciprocal(self) -> Self {
+            Self::splat(1.0).div(self)
+        }
+        fn where_positive(self, value: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm512_cmp_pd_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_pd());
+                Self(_mm512_maskz_mov_pd(mask, value.0))
+            }
+        }
+        fn power_of_two(self) -> Self {
+            // SAFETY: see the impl.
+            Self(unsafe { _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(self.0))) })
+        }
+        fn sum(self) -> f64 {
+            // SAFETY: see the impl.
+            unsafe {
+                let low = _mm512_castpd512_pd256(self.0);
+                let high = _mm512_extractf64x4_pd::<1>(self.0);
+                F64x4(_mm256_add_pd(low, high)).sum()
+            }
         }
     }
-    fn power_of_two(self) -> Self {
-        // SAFETY: see the impl.
-        Self(unsafe { _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(self.0))) })
-    }
-    fn sum(self) -> f64 {
-        // SAFETY: see the impl.
-        unsafe {
-            let low = _mm512_castpd512_pd256(self.0);
-            let high = _mm512_extractf64x4_pd::<1>(self.0);
-            F64x4(_mm256_add_pd(low, high)).sum()
-        }
-    }
-});
+);
 
-vector!(F32x8, f32, 8, BLOCK_AVX2, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps,
-    _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps,
-    _mm256_max_ps, _mm256_min_ps, _mm256_sqrt_ps, {
-    unsafe fn load_first(from: *const f32, count: usize) -> Self {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        Self(unsafe { _mm256_maskload_ps(from, mask_avx2(count)) })
-    }
-    unsafe fn store_first(self, to: *mut f32, count: usize) {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        unsafe { _mm256_maskstore_ps(to, mask_avx2(count), self.0) }
-    }
-    fn reciprocal(self) -> Self {
-        // SAFETY: see the impl.
-        let guess = Self(unsafe { _mm256_rcp_ps(self.0) });
-        // The guess has 12 bits only: two Newton steps.
-        let error = self.neg_mul_add(guess, Self::splat(1.0));
-        let guess = guess.mul_add(error, guess);
-        let error = self.neg_mul_add(guess, Self::splat(1.0));
-        guess.mul_add(error, guess)
-    }
-    fn where_positive(self, value: Self) -> Self {
-        // SAFETY: see the impl.
-        unsafe {
-            let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
-            Self(_mm256_and_ps(mask, value.0))
+vector!(
+    F32x8,
+    F32x8,
+    f32,
+    8,
+    BLOCK_AVX2,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_mul_ps,
+    _mm256_div_ps,
+    _mm256_fmadd_ps,
+    _mm256_fnmadd_ps,
+    _mm256_max_ps,
+    _mm256_min_ps,
+    _mm256_sqrt_ps,
+    {
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            Self(unsafe { _mm256_maskload_ps(from, mask_avx2(count)) })
+        }
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            unsafe { _mm256_maskstore_ps(to, mask_avx2(count), self.0) }
+        }
+        fn reciprocal(self) -> Self {
+            // SAFETY: see the impl.
+            let guess = Self(unsafe { _mm256_rcp_ps(self.0) });
+            // The guess has 12 bits only: two Newton steps.
+            let error = self.neg_mul_add(guess, Self::splat(1.0));
+            let guess = guess.mul_add(error, guess);
+            let error = self.neg_mul_add(guess, Self::splat(1.0));
+            guess.mul_add(error, guess)
+        }
+        fn where_positive(self, value: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
+                Self(_mm256_and_ps(mask, value.0))
+            }
+        }
+        fn power_of_two(self) -> Self {
+            // SAFETY: see the impl.
+            Self(unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(self.0))) })
+        }
+        fn sum(self) -> f32 {
+            // SAFETY: see the impl.
+            unsafe {
+                let halves = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+                let pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
+                _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps::<1>(pairs, pairs)))
+            }
         }
     }
-    fn power_of_two(self) -> Self {
-        // SAFETY: see the impl.
-        Self(unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(self.0))) })
-    }
-    fn sum(self) -> f32 {
-        // SAFETY: see the impl.
-        unsafe {
-            let halves = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
-            let pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
-            _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps::<1>(pairs, pairs)))
-        }
-    }
-});
+);
 
-vector!(F64x4, f64, 4, BLOCK_AVX2, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd,
-    _mm256_add_pd, _mm256_sub_pd, _mm256_mul_pd, _mm256_div_pd, _mm256_fmadd_pd, _mm256_fnmadd_pd,
-    _mm256_max_pd, _mm256_min_pd, _mm256_sqrt_pd, {
-    unsafe fn load_first(from: *const f64, count: usize) -> Self {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        Self(unsafe { _mm256_maskload_pd(from, mask_avx2_64(count)) })
-    }
-    unsafe fn store_first(self, to: *mut f64, count: usize) {
-        // SAFETY: the caller's promise; masked lanes are not touched.
-        unsafe { _mm256_maskstore_pd(to, mask_avx2_64(count), self.0) }
-    }
-    fn reciprocal(self) -> Self {
-        Self::splat(1.0).div(self)
-    }
-    fn where_positive(self, value: Self) -> Self {
-        // SAFETY: see the impl.
-        unsafe {
-            let mask = _mm256_cmp_pd::<_CMP_GT_OQ>(self.0, _mm256_setzero_pd());
-            Self(_mm256_and_pd(mask, value.0))
+vector!(
+    F64x4,
+    F64x4,
+    f64,
+    4,
+    BLOCK_AVX2,
+    _mm256_set1_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_add_pd,
+    _mm256_sub_pd,
+    _mm256_mul_pd,
+    _mm256_div_pd,
+    _mm256_fmadd_pd,
+    _mm256_fnmadd_pd,
+    _mm256_max_pd,
+    _mm256_min_pd,
+    _mm256_sqrt_pd,
+    {
+        unsafe fn load_first(from: *const f64, count: usize) -> Self {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            Self(unsafe { _mm256_maskload_pd(from, mask_avx2_64(count)) })
+        }
+        unsafe fn store_first(self, to: *mut f64, count: usize) {
+            // SAFETY: the caller's promise; masked lanes are not touched.
+            unsafe { _mm256_maskstore_pd(to, mask_avx2_64(count), self.0) }
+        }
+        fn reciprocal(self) -> Self {
+            Self::splat(1.0).div(self)
+        }
+        fn where_positive(self, value: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm256_cmp_pd::<_CMP_GT_OQ>(self.0, _mm256_setzero_pd());
+                Self(_mm256_and_pd(mask, value.0))
+            }
+        }
+        fn power_of_two(self) -> Self {
+            // SAFETY: see the impl.
+            Self(unsafe { _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(self.0))) })
+        }
+        fn sum(self) -> f64 {
+            // SAFETY: see the impl.
+            unsafe {
+                let halves = _mm_add_pd(_mm256_castpd256_pd128(self.0), _mm256_extractf128_pd::<1>(self.0));
+                _mm_cvtsd_f64(_mm_add_sd(halves, _mm_unpackhi_pd(halves, halves)))
+            }
         }
     }
-    fn power_of_two(self) -> Self {
-        // SAFETY: see the impl.
-        Self(unsafe { _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(self.0))) })
-    }
-    fn sum(self) -> f64 {
-        // SAFETY: see the impl.
-        unsafe {
-            let halves = _mm_add_pd(_mm256_castpd256_pd128(self.0), _mm256_extractf128_pd::<1>(self.0));
-            _mm_cvtsd_f64(_mm_add_sd(halves, _mm_unpackhi_pd(halves, halves)))
-        }
-    }
-});
+);

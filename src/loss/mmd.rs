@@ -33,7 +33,12 @@ impl<T: Real> Workspace<T> {
 ///
 /// `scales` are the C_h. `gradient` has the shape of `points`; its padded rows become zero. The result does not
 /// depend on the number of threads.
-pub fn mmd_gradient<T: Real>(points: &Batch<T>, reference: &Batch<T>, scales: &[T], gradient: &mut Batch<T>) -> f64 {
+pub fn mmd_gradient<T: Real>(
+    points: &Batch<T>,
+    reference: &Batch<T>,
+    scales: &[T],
+    gradient: &mut Batch<T>,
+) -> f64 {
     assert!(points.columns() == reference.columns() && gradient.columns() == points.columns());
     assert_eq!(gradient.rows(), points.rows());
     let columns = points.columns();
@@ -73,7 +78,9 @@ fn tile_gradient<T: Real>(
     // A pair's slope dk/d(d^2) moves a point by 2 (own - other). Every pair of points counts twice, because either
     // is the first once; a pair with the reference has the factor -2.
     let (within, across) = (1.0 / (n * n), -2.0 / (n * m));
-    for (others, weight, gradient_weight) in [(points, within, 4.0 * within), (reference, across, 2.0 * across)] {
+    for (others, weight, gradient_weight) in
+        [(points, within, 4.0 * within), (reference, across, 2.0 * across)]
+    {
         workspace.neighbours.fill(T::zero());
         workspace.slope_sums.fill(T::zero());
         let mut sum = 0.0;
@@ -84,7 +91,16 @@ fn tile_gradient<T: Real>(
             sum += dispatch(Pairs { own, theirs, rows, count, scales, output: Some((slopes, slope_sums)) });
             let theirs = Matrix { data: theirs, row: ROWS, column: 1 };
             let out = &mut workspace.neighbours;
-            product(out, points.columns(), theirs, &workspace.slopes, count, rows, Start::Accumulate, Finish::Keep);
+            product(
+                out,
+                points.columns(),
+                theirs,
+                &workspace.slopes,
+                count,
+                rows,
+                Start::Accumulate,
+                Finish::Keep,
+            );
         }
         let factor = T::of(gradient_weight);
         for (c, column) in gradient.chunks_exact_mut(ROWS).enumerate() {

@@ -42,9 +42,12 @@ pub struct InnSettings {
     z_kernels: Vec<f64>,
     x_kernels: Vec<f64>,
     ramp: f64,
+    noise_decay: f64,
+    x_condition: f64,
     batch_size: usize,
     max_iter: usize,
     learning_rate_init: f64,
+    rate_decay: f64,
     constant_rate: bool,
     weight_decay: f64,
     beta_1: f64,
@@ -70,6 +73,8 @@ impl InnSettings {
             z_kernels: self.z_kernels,
             x_kernels: self.x_kernels,
             ramp: self.ramp,
+            noise_decay: self.noise_decay,
+            x_condition: self.x_condition,
         };
         let adam = Adam {
             beta_1: self.beta_1,
@@ -82,6 +87,7 @@ impl InnSettings {
             batch_size: self.batch_size,
             max_iter: self.max_iter,
             learning_rate: self.learning_rate_init,
+            rate_decay: self.rate_decay,
             schedule: if self.constant_rate { Schedule::Constant } else { Schedule::Decay },
             adam,
             early_stopping: self.early_stopping,
@@ -126,7 +132,9 @@ pub fn fit_inn<'py>(
     let (x, y) = (x.as_array(), y.as_array());
     let previous = previous.map(|model| &model.get().trained);
     let (trained, outcome) = py.detach(|| {
-        supervise(progress, |stop, report| with_threads(threads, || fit(x, y, &settings, previous, stop, report)))
+        supervise(progress, |stop, report| {
+            with_threads(threads, || fit(x, y, &settings, previous, stop, report))
+        })
     })?;
     let outcome = outcome_dict(py, &outcome)?;
     Ok((Model { trained }, outcome))
@@ -136,7 +144,10 @@ pub fn fit_inn<'py>(
 /// exception stops it: an interrupt is part of its outcome, any other exception is raised once it has stopped.
 fn supervise(
     progress: Option<Py<PyAny>>,
-    train: impl FnOnce(&AtomicBool, &mut (dyn FnMut(&Epoch) + Send)) -> crate::error::Result<crate::error::Result<(Trained, Outcome)>>
+    train: impl FnOnce(
+        &AtomicBool,
+        &mut (dyn FnMut(&Epoch) + Send),
+    ) -> crate::error::Result<crate::error::Result<(Trained, Outcome)>>
     + Send,
 ) -> PyResult<(Trained, Outcome)> {
     let stop = AtomicBool::new(false);

@@ -102,6 +102,7 @@ pub fn energy_score<'py>(
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (samples, truth) = (samples.as_array(), truth.as_array());
-    let scores = py.detach(|| with_threads(threads, || crate::score::energy_score(samples, truth, &scale)))??;
+    let scores =
+        py.detach(|| with_threads(threads, || crate::score::energy_score(samples, truth, &scale)))??;
     Ok(scores.to_pyarray(py))
 }

@@ -3,6 +3,7 @@
 //! wrong z and y; padding held at zero on both sides. Gradients of both directions are summed.
 
 use super::objective::{Data, Noise, Objective};
+use super::schedule::decayed;
 use crate::flow::chain::Chain;
 use crate::flow::{Invertible, Keep, Pass};
 use crate::kernels::{ROWS, Real};
@@ -39,6 +40,12 @@ pub struct Settings {
     pub x_kernels: Vec<f64>,
     /// The weight of the MMD on x starts at twice this fraction and grows exponentially.
     pub ramp: f64,
+    /// Fraction of the noise that is left at the end of a fit: samples are drawn without any, and what noise
+    /// widened in training would come out too narrow.
+    pub noise_decay: f64,
+    /// Weight of squared distances in y inside the MMD on x: 0 compares x alone, as in the paper; more compares x
+    /// and y together, so that samples must also belong to their own y.
+    pub x_condition: f64,
 }
 
 /// Names of the terms.
@@ -120,6 +127,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         let scales = |scales: &[f64]| scales.iter().map(|&c| T::of(c)).collect();
         let batch = |columns| Batch::zeros(rows, columns);
         let zy = layout.z + layout.y;
+        let xy = layout.x + if settings.x_condition > 0.0 { layout.y } else { 0 };
         Self {
             chain,
             layout,
@@ -131,9 +139,9 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             z_points: batch(zy),
             z_reference: batch(zy),
             z_gradient: batch(zy),
-            x_points: batch(layout.x),
-            x_reference: batch(layout.x),
-            x_gradient: batch(layout.x),
+            x_points: batch(xy),
+            x_reference: batch(xy),
+            x_gradient: batch(xy),
         }
     }
 
@@ -143,11 +151,14 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     }
 
     /// Runs all three passages of every tile, and the losses that need one row at a time.
-    fn run(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) {
+    fn run(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise, progress: f64) {
         let tiles = rows.len().div_ceil(ROWS);
         let per_group = tiles_per_group(tiles);
         let scale = Scale::new(&self.layout, &self.settings, rows.len());
-        let context = Context { chain: self.chain, layout: self.layout, settings: &self.settings, parameters, scale };
+        let noise_level = decayed(1.0, self.settings.noise_decay, progress);
+        let settings = &self.settings;
+        let context =
+            Context { chain: self.chain, layout: self.layout, settings, parameters, scale, noise_level };
         self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
             |(group, (slots, worker))| {
                 for (i, slot) in slots.iter_mut().enumerate() {
@@ -166,17 +177,22 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         batches.into_iter().for_each(|batch| batch.resize(rows));
         let batches = [&mut self.x_points, &mut self.x_reference, &mut self.x_gradient];
         batches.into_iter().for_each(|batch| batch.resize(rows));
-        let y_columns = self.layout.y_columns();
+        let y_weight = T::of(self.settings.x_condition.sqrt());
         for (tile, slot) in self.slots[..rows.div_ceil(ROWS)].iter().enumerate() {
             let output = &slot.forward.state;
             let (points_z, points_y) = self.z_points.tile_mut(tile).split_at_mut(z * ROWS);
             points_z.copy_from_slice(&output[..z * ROWS]);
-            points_y.copy_from_slice(&output[y_columns.start * ROWS..]);
+            points_y.copy_from_slice(&slot.y);
             let (reference_z, reference_y) = self.z_reference.tile_mut(tile).split_at_mut(z * ROWS);
             fill_normal(reference_z, T::one(), &mut noise.of_tile(REFERENCE_TILES + tile));
             reference_y.copy_from_slice(&slot.y);
-            self.x_points.tile_mut(tile).copy_from_slice(&slot.sampling.state[..x * ROWS]);
-            self.x_reference.tile_mut(tile).copy_from_slice(&slot.x[..x * ROWS]);
+            for (batch, source) in
+                [(&mut self.x_points, &slot.sampling.state), (&mut self.x_reference, &slot.x)]
+            {
+                let (own_x, own_y) = batch.tile_mut(tile).split_at_mut(x * ROWS);
+                own_x.copy_from_slice(&source[..x * ROWS]);
+                own_y.iter_mut().zip(&slot.y).for_each(|(to, &y)| *to = y_weight * y);
+            }
         }
         let on_z = mmd_gradient(&self.z_points, &self.z_reference, &self.z_kernels, &mut self.z_gradient);
         let on_x = mmd_gradient(&self.x_points, &self.x_reference, &self.x_kernels, &mut self.x_gradient);
@@ -200,12 +216,27 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         ]
     }
 
+    fn terms_at(
+        &mut self,
+        parameters: &[T],
+        data: &Data<T>,
+        rows: &[usize],
+        noise: Noise,
+        progress: f64,
+    ) -> Vec<f64> {
+        self.run(parameters, data, rows, noise, progress);
+        let discrepancies = self.discrepancies(rows.len(), noise);
+        self.weighted_terms(rows.len(), discrepancies)
+    }
+
     /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
     fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut [T]) {
         let tiles = rows.div_ceil(ROWS);
         let per_group = tiles_per_group(tiles);
         let scale = Scale::new(&self.layout, &self.settings, rows);
-        let context = Context { chain: self.chain, layout: self.layout, settings: &self.settings, parameters, scale };
+        let settings = &self.settings;
+        let context =
+            Context { chain: self.chain, layout: self.layout, settings, parameters, scale, noise_level: 0.0 };
         let z_factor = T::of(self.settings.z_weight);
         let x_factor = T::of(self.settings.x_weight * ramp);
         let (z_gradient, x_gradient) = (&self.z_gradient, &self.x_gradient);
@@ -215,8 +246,18 @@ impl<'a, T: Real> Bidirectional<'a, T> {
                 for (i, slot) in slots.iter_mut().enumerate() {
                     let tile = group * per_group + i;
                     // y inside the MMD is only a condition: its gradient is blocked.
-                    add_scaled(&mut slot.forward.cotangent, z_gradient.tile(tile), context.layout.z, z_factor);
-                    add_scaled(&mut slot.sampling.cotangent, x_gradient.tile(tile), context.layout.x, x_factor);
+                    add_scaled(
+                        &mut slot.forward.cotangent,
+                        z_gradient.tile(tile),
+                        context.layout.z,
+                        z_factor,
+                    );
+                    add_scaled(
+                        &mut slot.sampling.cotangent,
+                        x_gradient.tile(tile),
+                        context.layout.x,
+                        x_factor,
+                    );
                     context.backward_tile(slot, worker, rows_of_tile(rows, tile));
                 }
             },
@@ -263,6 +304,7 @@ struct Context<'a, T> {
     settings: &'a Settings,
     parameters: &'a [T],
     scale: Scale,
+    noise_level: f64,
 }
 
 impl<T: Real> Context<'_, T> {
@@ -270,10 +312,18 @@ impl<T: Real> Context<'_, T> {
         Pass { parameters: self.parameters, condition: &[], rows, keep: Keep::States }
     }
 
-    fn run_tile(&self, slot: &mut Slot<T>, worker: &mut Worker<T>, data: &Data<T>, rows: &[usize], mut noise: Stream) {
+    fn run_tile(
+        &self,
+        slot: &mut Slot<T>,
+        worker: &mut Worker<T>,
+        data: &Data<T>,
+        rows: &[usize],
+        mut noise: Stream,
+    ) {
         let layout = self.layout;
-        let (y_noise, z_noise) = (T::of(self.settings.y_noise), T::of(self.settings.z_noise));
-        let padding_noise = T::of(self.settings.padding_noise);
+        let deviation = |initial: f64| T::of(initial * self.noise_level);
+        let (y_noise, z_noise) = (deviation(self.settings.y_noise), deviation(self.settings.z_noise));
+        let padding_noise = deviation(self.settings.padding_noise);
         let count = rows.len();
         slot.squares = [0.0; 3];
         gather(&mut slot.x, rows, |row| data.x_row(row));
@@ -321,7 +371,8 @@ impl<T: Real> Context<'_, T> {
         let (y, padding) = (self.layout.y_columns(), self.layout.yz_padding());
         let range = y.start * ROWS..y.end * ROWS;
         let weight = T::of(self.scale.y);
-        slot.squares[0] += squared_error(&state[range.clone()], Some(&slot.y), weight, &mut cotangent[range], rows);
+        slot.squares[0] +=
+            squared_error(&state[range.clone()], Some(&slot.y), weight, &mut cotangent[range], rows);
         let range = padding.start * ROWS..padding.end * ROWS;
         let weight = self.scale.yz_padding;
         slot.squares[2] +=
@@ -379,9 +430,8 @@ impl<T: Real> Objective<T> for Bidirectional<'_, T> {
     }
 
     fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64> {
-        self.run(parameters, data, rows, noise);
-        let discrepancies = self.discrepancies(rows.len(), noise);
-        self.weighted_terms(rows.len(), discrepancies)
+        // As the end of a fit will have it.
+        self.terms_at(parameters, data, rows, noise, 1.0)
     }
 
     fn gradient(
@@ -393,12 +443,168 @@ impl<T: Real> Objective<T> for Bidirectional<'_, T> {
         progress: f64,
         gradient: &mut [T],
     ) -> Vec<f64> {
-        let terms = self.evaluate(parameters, data, rows, noise);
+        let terms = self.terms_at(parameters, data, rows, noise, progress);
         self.backward(parameters, rows.len(), self.ramp(progress), gradient);
         terms
     }
 
     fn settled(&self, progress: f64) -> bool {
         self.ramp(progress) >= 1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Map;
+    use crate::flow::affine::AffineCoupling;
+    use crate::flow::shuffle::Shuffle;
+    use crate::loss::mmd::mmd;
+    use crate::random::{Purpose, Seed};
+    use crate::subnet::Activation;
+
+    const ROWS_OF_DATA: usize = 40;
+    const LAYOUT: Layout = Layout { x: 2, y: 1, z: 2, total: 5 };
+    const NOISE: Noise = Noise { seed: Seed(3), purpose: Purpose::Training, step: 4 };
+    const PROGRESS: f64 = 0.7;
+
+    fn settings() -> Settings {
+        Settings {
+            y_weight: 3.0,
+            z_weight: 30.0,
+            x_weight: 40.0,
+            reconstruction_weight: 2.0,
+            padding_weight: 1.5,
+            y_noise: 0.1,
+            z_noise: 0.2,
+            padding_noise: 0.05,
+            z_kernels: vec![0.2, 1.0],
+            x_kernels: vec![0.3],
+            ramp: 0.01,
+            noise_decay: 0.5,
+            x_condition: 0.0,
+        }
+    }
+
+    fn chain() -> Chain {
+        let mut stream = Seed(1).stream(Purpose::Mixing, 0);
+        let block = || Map::Affine(AffineCoupling::new(LAYOUT.total, 0, &[4], Activation::Tanh, 2.0));
+        let shuffle = Map::Shuffle(Shuffle::random(LAYOUT.total, &mut stream));
+        Chain::new(LAYOUT.total, vec![block(), shuffle, block()])
+    }
+
+    fn random(len: usize, deviation: f64, seed: u64) -> Vec<f64> {
+        let mut values = vec![0.0; len];
+        fill_normal(&mut values, deviation, &mut Seed(seed).stream(Purpose::Weights, 0));
+        values
+    }
+
+    /// What the objective holds fixed while it differentiates: inputs of the inverse passes and y in the MMD.
+    struct Fixed {
+        x: Vec<Vec<f64>>,
+        y: Vec<Vec<f64>>,
+        predicted_y: Vec<Vec<f64>>,
+        reconstruction: Vec<Vec<f64>>,
+        sampling: Vec<Vec<f64>>,
+        z_reference: Batch<f64>,
+    }
+
+    struct Network<'a> {
+        chain: &'a Chain,
+        parameters: &'a [f64],
+    }
+
+    impl Network<'_> {
+        fn run(&self, tile: &[f64], inverse: bool) -> Vec<f64> {
+            let pass = Pass { parameters: self.parameters, condition: &[], rows: ROWS, keep: Keep::States };
+            let mut state = tile.to_vec();
+            let mut record = vec![0.0; Invertible::<f64>::record_len(self.chain, Keep::States)];
+            let mut scratch = vec![0.0; Invertible::<f64>::scratch_len(self.chain)];
+            let mut logdet = vec![0.0; ROWS];
+            match inverse {
+                true => self.chain.inverse(&pass, &mut state, &mut logdet, &mut record, &mut scratch),
+                false => self.chain.forward(&pass, &mut state, &mut logdet, &mut record, &mut scratch),
+            }
+            state
+        }
+    }
+
+    /// The loss written down again from its definition, row by row, as a function of the parameters alone.
+    fn loss(network: &Network, fixed: &Fixed, settings: &Settings, ramp: f64) -> f64 {
+        let mut sums = [0.0; 4];
+        let mut z_points = Batch::zeros(ROWS_OF_DATA, LAYOUT.z + LAYOUT.y);
+        let mut x_points = Batch::zeros(ROWS_OF_DATA, LAYOUT.x);
+        let mut x_reference = Batch::zeros(ROWS_OF_DATA, LAYOUT.x);
+        for tile in 0..fixed.x.len() {
+            let out = network.run(&fixed.x[tile], false);
+            let rebuilt = network.run(&fixed.reconstruction[tile], true);
+            let drawn = network.run(&fixed.sampling[tile], true);
+            for r in 0..rows_of_tile(ROWS_OF_DATA, tile) {
+                let row = tile * ROWS + r;
+                let at = |tile: &[f64], column: usize| tile[column * ROWS + r];
+                sums[0] +=
+                    LAYOUT.y_columns().map(|c| (at(&out, c) - at(&fixed.y[tile], 0)).powi(2)).sum::<f64>();
+                sums[1] += LAYOUT.yz_padding().map(|c| at(&out, c).powi(2)).sum::<f64>();
+                sums[2] +=
+                    (0..LAYOUT.total).map(|c| (at(&rebuilt, c) - at(&fixed.x[tile], c)).powi(2)).sum::<f64>();
+                sums[3] += LAYOUT.x_padding().map(|c| at(&drawn, c).powi(2)).sum::<f64>();
+                z_points.set_row(row, &[at(&out, 0), at(&out, 1), at(&fixed.predicted_y[tile], 0)]);
+                x_points.set_row(row, &[at(&drawn, 0), at(&drawn, 1)]);
+                x_reference.set_row(row, &[at(&fixed.x[tile], 0), at(&fixed.x[tile], 1)]);
+            }
+        }
+        let n = ROWS_OF_DATA as f64;
+        let padding = sums[1] / LAYOUT.yz_padding().len() as f64 + sums[3] / LAYOUT.x_padding().len() as f64;
+        settings.y_weight * sums[0] / n
+            + settings.reconstruction_weight * sums[2] / (n * LAYOUT.total as f64)
+            + settings.padding_weight * padding / n
+            + settings.z_weight * mmd(&z_points, &fixed.z_reference, &settings.z_kernels)
+            + ramp * settings.x_weight * mmd(&x_points, &x_reference, &settings.x_kernels)
+    }
+
+    fn fixed(objective: &Bidirectional<f64>, network: &Network) -> Fixed {
+        let of_each = |f: &dyn Fn(&Slot<f64>) -> Vec<f64>| objective.slots.iter().map(f).collect();
+        let y_start = LAYOUT.y_columns().start * ROWS;
+        Fixed {
+            x: of_each(&|slot| slot.x.clone()),
+            y: of_each(&|slot| slot.y.clone()),
+            predicted_y: of_each(&|slot| slot.forward.state[y_start..].to_vec()),
+            reconstruction: of_each(&|slot| network.run(&slot.reconstruction.state, false)),
+            sampling: of_each(&|slot| network.run(&slot.sampling.state, false)),
+            z_reference: objective.z_reference.clone(),
+        }
+    }
+
+    #[test]
+    fn the_assembled_gradient_is_the_fourth_order_difference() {
+        let chain = chain();
+        let mut parameters = random(Invertible::<f64>::parameters(&chain), 0.4, 7);
+        let (x, y) = (random(2 * ROWS_OF_DATA, 1.0, 8), random(ROWS_OF_DATA, 1.0, 9));
+        let data = Data { x: &x, y: &y, x_columns: 2, y_columns: 1 };
+        let rows: Vec<usize> = (0..ROWS_OF_DATA).rev().collect();
+        let mut objective = Bidirectional::new(&chain, LAYOUT, settings(), ROWS_OF_DATA);
+        let mut gradient = vec![0.0; parameters.len()];
+        let terms = objective.gradient(&parameters, &data, &rows, NOISE, PROGRESS, &mut gradient);
+        let fixed = fixed(&objective, &Network { chain: &chain, parameters: &parameters });
+        let ramp = objective.ramp(PROGRESS);
+        assert!(ramp > 0.1 && ramp < 0.9);
+
+        let value = loss(&Network { chain: &chain, parameters: &parameters }, &fixed, &settings(), 1.0);
+        assert!((terms.iter().sum::<f64>() - value).abs() < 1e-10 * value, "{terms:?} {value}");
+        for i in 0..parameters.len() {
+            let original = parameters[i];
+            let mut at = |step: f64| {
+                parameters[i] = original + step;
+                loss(&Network { chain: &chain, parameters: &parameters }, &fixed, &settings(), ramp)
+            };
+            let h = 1e-3;
+            let wanted = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+            parameters[i] = original;
+            assert!(
+                (gradient[i] - wanted).abs() < 1e-6 * wanted.abs().max(1.0),
+                "{i}: {} {wanted}",
+                gradient[i]
+            );
+        }
     }
 }

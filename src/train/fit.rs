@@ -2,7 +2,7 @@
 
 use super::objective::{Data, Noise, Objective};
 use super::optimizer::{Adam, Moments};
-use super::schedule::learning_rate;
+use super::schedule::decayed;
 use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
 use rand::seq::SliceRandom;
@@ -17,6 +17,8 @@ pub struct Settings {
     pub max_iter: usize,
     /// Learning rate at the start.
     pub learning_rate: f64,
+    /// Fraction of it that is left at the end.
+    pub rate_decay: f64,
     /// How rate and weights change with the epochs.
     pub schedule: Schedule,
     /// Constants of the optimizer.
@@ -96,7 +98,8 @@ pub fn fit<T: Real>(
 ) -> Outcome {
     let (validation, mut training) = split(data.rows(), settings);
     let mut keeper = Keeper::new(parameters);
-    let mut looper = Loop { objective, data, settings, stop, rate: settings.learning_rate, step: moments.steps() };
+    let mut looper =
+        Loop { objective, data, settings, stop, rate: settings.learning_rate, step: moments.steps() };
     let mut history: Vec<Epoch> = Vec::new();
     let mut rollbacks = 0;
     let mut ending = Ending::Completed;
@@ -140,7 +143,11 @@ pub fn fit<T: Real>(
 
 /// Rows held out and rows to train on.
 fn split(rows: usize, settings: &Settings) -> (Vec<usize>, Vec<usize>) {
-    let held_out = if settings.early_stopping { (rows as f64 * settings.validation_fraction).round() as usize } else { 0 };
+    let held_out = if settings.early_stopping {
+        (rows as f64 * settings.validation_fraction).round() as usize
+    } else {
+        0
+    };
     let mut order = permutation(rows, &mut settings.seed.stream(Purpose::Split, 0));
     let training = order.split_off(held_out.min(rows.saturating_sub(1)));
     (order, training)
@@ -226,7 +233,7 @@ impl<T: Real> Loop<'_, T> {
                 return Some(vec![f64::NAN; sums.len()]);
             }
             let rate = match self.settings.schedule {
-                Schedule::Decay => learning_rate(self.rate, progress),
+                Schedule::Decay => decayed(self.rate, self.settings.rate_decay, progress),
                 Schedule::Constant => self.rate,
             };
             moments.step(&self.settings.adam, rate, parameters, &gradient);

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
-RandomStateLike: TypeAlias = (
-    int | np.integer[Any] | np.random.RandomState | np.random.Generator | None
-)
+RandomStateLike: TypeAlias = int | np.integer[Any] | np.random.RandomState | np.random.Generator | None
 
 
 class Problem(ABC):
@@ -154,9 +152,7 @@ def as_generator(random_state: RandomStateLike) -> np.random.Generator:
             f"got {random_state!r} of type {type(random_state).__name__}"
         )
     if random_state < 0:
-        raise ValueError(
-            f"random_state must be at least 0 when it is an integer, got {random_state}"
-        )
+        raise ValueError(f"random_state must be at least 0 when it is an integer, got {random_state}")
     return np.random.default_rng(int(random_state))
 
 

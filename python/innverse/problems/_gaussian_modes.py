@@ -91,8 +91,7 @@ class GaussianModes(Problem):
     def __init__(self, labels: Labels = "all") -> None:
         if not isinstance(labels, str):
             raise TypeError(
-                f"labels must be one of {get_args(Labels)}, got {labels!r} of type "
-                f"{type(labels).__name__}"
+                f"labels must be one of {get_args(Labels)}, got {labels!r} of type {type(labels).__name__}"
             )
         if labels not in _MODE_LABELS:
             raise ValueError(f"labels must be one of {get_args(Labels)}, got {labels!r}")
@@ -160,9 +159,7 @@ class GaussianModes(Problem):
                 f"and {len(points)} of x"
             )
         members = self._members(rows)
-        return _log_mean(
-            self._log_modes(points), np.broadcast_to(members, (len(points), len(self.centers)))
-        )
+        return _log_mean(self._log_modes(points), np.broadcast_to(members, (len(points), len(self.centers))))
 
     def _sample_prior(self, n: int, rng: np.random.Generator) -> FloatArray:
         return self._sample(n, rng)[0]
