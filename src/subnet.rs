@@ -322,3 +322,148 @@ fn layer_gradient<T: Real>(
     outer(weights, layer.inputs.max(layer.outputs), columns, long, transposed, stride, rows);
     add_column_sums(&mut gradient[layer.bias..layer.bias + layer.outputs], cotangent, rows);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::dispatch::tests::with_each;
+    use crate::random::{Purpose, Seed};
+
+    const ROWS_IN_USE: usize = 5;
+    const ACTIVATIONS: [Activation; 4] =
+        [Activation::Relu, Activation::Tanh, Activation::Silu, Activation::Elu];
+
+    fn random(len: usize, seed: u64) -> Vec<f64> {
+        let mut values = vec![0.0; len];
+        fill_normal(&mut values, 0.7, &mut Seed(seed).stream(Purpose::Weights, 0));
+        values
+    }
+
+    /// The network by its definition, one row at a time, with the weights where the layers say they are.
+    fn by_definition(subnet: &Subnet, parameters: &[f64], input: &[f64], row: usize) -> Vec<f64> {
+        let mut values: Vec<f64> = input.chunks(ROWS).map(|column| column[row]).collect();
+        for (i, layer) in subnet.layers.iter().enumerate() {
+            let (out, inp) = layer.strides();
+            let unit = |o: usize| {
+                let weight = |j: usize| parameters[layer.weights + o * out + j * inp];
+                let a = parameters[layer.bias + o]
+                    + (0..layer.inputs).map(|j| weight(j) * values[j]).sum::<f64>();
+                match subnet.activation {
+                    _ if i + 1 == subnet.layers.len() => a,
+                    Activation::Relu => a.max(0.0),
+                    Activation::Tanh => a.tanh(),
+                    Activation::Silu => a / (1.0 + (-a).exp()),
+                    Activation::Elu => {
+                        if a > 0.0 {
+                            a
+                        } else {
+                            a.exp() - 1.0
+                        }
+                    }
+                }
+            };
+            values = (0..layer.outputs).map(unit).collect();
+        }
+        values
+    }
+
+    fn shapes() -> [(usize, Vec<usize>, usize); 4] {
+        [(3, vec![], 2), (2, vec![9], 4), (5, vec![4, 20], 1), (0, vec![3], 2)]
+    }
+
+    #[test]
+    fn output_is_the_definition() {
+        with_each(|_| {
+            for ((inputs, hidden, outputs), activation) in
+                shapes().into_iter().flat_map(|shape| ACTIVATIONS.map(|a| (shape.clone(), a)))
+            {
+                let subnet = Subnet::new(inputs, &hidden, outputs, activation);
+                let (parameters, input) = (random(subnet.parameters(), 1), random(inputs * ROWS, 2));
+                let mut activations = vec![f64::NAN; subnet.activations()];
+                let mut out = vec![f64::NAN; outputs * ROWS];
+                subnet.hidden(&parameters, &input, &mut activations, ROWS_IN_USE);
+                subnet.output(&parameters, &input, &activations, &mut out, ROWS_IN_USE);
+                for row in 0..ROWS_IN_USE {
+                    for (o, wanted) in
+                        by_definition(&subnet, &parameters, &input, row).into_iter().enumerate()
+                    {
+                        assert!((out[o * ROWS + row] - wanted).abs() < 1e-12);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Fourth-order difference with two steps: they agree unless a kink lies between.
+    fn derivative(f: impl Fn(f64) -> f64) -> Option<f64> {
+        let with = |h: f64| (8.0 * (f(h) - f(-h)) - (f(2.0 * h) - f(-2.0 * h))) / (12.0 * h);
+        let (coarse, fine) = (with(1e-3), with(5e-4));
+        ((coarse - fine).abs() < 1e-9).then_some(fine)
+    }
+
+    #[test]
+    fn gradients_are_differences_wherever_there_is_no_kink() {
+        for ((inputs, hidden, outputs), activation) in
+            shapes().into_iter().flat_map(|shape| ACTIVATIONS.map(|a| (shape.clone(), a)))
+        {
+            let subnet = Subnet::new(inputs, &hidden, outputs, activation);
+            let (parameters, input) = (random(subnet.parameters(), 1), random(inputs * ROWS, 2));
+            let mut cotangent = random(outputs * ROWS, 3);
+            cotangent
+                .iter_mut()
+                .enumerate()
+                .filter(|(i, _)| i % ROWS >= ROWS_IN_USE)
+                .for_each(|(_, c)| *c = 0.0);
+            let mut activations = vec![0.0; subnet.activations()];
+            let mut gradient = vec![1.0; subnet.parameters()];
+            let mut scratch = vec![f64::NAN; subnet.scratch()];
+            let mut input_cotangent = vec![2.0; inputs * ROWS];
+            subnet.hidden(&parameters, &input, &mut activations, ROWS_IN_USE);
+            let (to_input, to_parameters) = (&mut input_cotangent, &mut gradient);
+            subnet.backward(
+                &parameters,
+                &input,
+                &mut activations,
+                &cotangent,
+                to_input,
+                to_parameters,
+                &mut scratch,
+                ROWS_IN_USE,
+            );
+            let pairing = |parameters: &[f64], input: &[f64]| -> f64 {
+                let row_sum = |row: usize| -> f64 {
+                    let outputs = by_definition(&subnet, parameters, input, row);
+                    outputs.iter().enumerate().map(|(o, v)| v * cotangent[o * ROWS + row]).sum()
+                };
+                (0..ROWS_IN_USE).map(row_sum).sum()
+            };
+            let mut compared = 0;
+            let mut check = |got: f64, wanted: Option<f64>| {
+                if let Some(wanted) = wanted {
+                    compared += 1;
+                    assert!((got - wanted).abs() < 1e-8, "{activation:?}: {got} {wanted}");
+                }
+            };
+            for i in 0..parameters.len() {
+                let moved = |step: f64| {
+                    let mut moved = parameters.clone();
+                    moved[i] += step;
+                    pairing(&moved, &input)
+                };
+                check(gradient[i] - 1.0, derivative(moved));
+            }
+            for i in (0..input.len()).filter(|i| i % ROWS < ROWS_IN_USE) {
+                let moved = |step: f64| {
+                    let mut moved = input.clone();
+                    moved[i] += step;
+                    pairing(&parameters, &moved)
+                };
+                check(input_cotangent[i] - 2.0, derivative(moved));
+            }
+            assert!(
+                compared * 10 >= 9 * (parameters.len() + inputs * ROWS_IN_USE),
+                "{activation:?}: {compared}"
+            );
+        }
+    }
+}

@@ -346,7 +346,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_everything(data):
     x, y = linear(20_000)
     model = INN(**SMALL).fit(*data)
     before = model.predict(data[0])
-    model.set_params(hidden_layer_sizes=(1024, 1024), batch_size=20_000)
+    model.set_params(hidden_layer_sizes=(1024, 1024), batch_size=500)
     timer = interrupt_after(0.2)
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, y)

@@ -5,6 +5,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["INSTRUCTIONS", "Model", "__version__", "constant_columns", "energy_score", "fit_inn"]
+
 __version__: str
 INSTRUCTIONS: str
 

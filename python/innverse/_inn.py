@@ -42,7 +42,7 @@ class INN(PosteriorEstimator):
     activation : {"relu", "tanh", "silu", "elu"}, default="relu"
         Between the layers of a subnetwork.
     clamp : float, default=2.0
-        Bound on the log scale of a coupling: s = clamp tanh(raw / clamp).
+        Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2).
     batch_size : int, default=500
         Rows of a training step.
     max_iter : int, default=100
@@ -160,7 +160,7 @@ class INN(PosteriorEstimator):
         verbose: int = 0,
         warm_start: bool = False,
         y_weight: float = 3.0,
-        z_weight: float = 300.0,
+        z_weight: float = 30.0,
         x_weight: float = 400.0,
         reconstruction_weight: float = 3.0,
         padding_weight: float = 3.0,
@@ -168,7 +168,7 @@ class INN(PosteriorEstimator):
         z_noise: float = 0.1,
         padding_noise: float = 0.05,
         z_kernels: Sequence[float] = (0.0025, 0.04, 0.81),
-        x_kernels: Sequence[float] = (0.0025, 0.04, 0.81),
+        x_kernels: Sequence[float] = (0.001, 0.01, 0.25),
         adam_betas: Sequence[float] = (0.8, 0.9),
         gradient_clamp: float = 15.0,
     ):
@@ -272,10 +272,10 @@ class INN(PosteriorEstimator):
 
 
 # The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code.
-X_RAMP = 0.002
+X_RAMP = 0.1
 NOISE_DECAY = 0.1
 X_CONDITION = 1.0
-RATE_DECAY = 0.01
+RATE_DECAY = 0.02
 
 
 def _sizes(values: Any) -> list[int]:

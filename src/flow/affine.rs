@@ -1,11 +1,12 @@
 //! The affine coupling block of Ardizzone et al. 2019 (arXiv 1808.04730, section 3.2): two couplings that
 //! transform one half of the columns each, seen by the other.
 //!
-//! v1 = u1 exp(s2(u2)) + t2(u2), v2 = u2 exp(s1(v1)) + t1(v1), where s is bounded: s = clamp tanh(raw / clamp).
+//! v1 = u1 exp(s2(u2)) + t2(u2), v2 = u2 exp(s1(v1)) + t1(v1), where s is bounded: s = raw / sqrt(1 + (raw / clamp)^2), which
+//! has slope 1 at 0 and saturates slowly, so that a coupling near its bound still learns.
 
 use super::{Invertible, Keep, Pass};
 use crate::kernels::dispatch::{Kernel, dispatch};
-use crate::kernels::elementwise::{exp, tanh};
+use crate::kernels::elementwise::exp;
 use crate::kernels::vector::Vector;
 use crate::kernels::{ROWS, Real};
 use crate::random::Stream;
@@ -303,11 +304,13 @@ impl<T: Real> Kernel<T> for Couple<'_, T> {
         let len = self.active.len();
         assert!(self.raw_scale.len() >= len && self.shift.len() >= len && self.logdet.len() == ROWS);
         assert!(self.log_scale.len() >= len && self.unscaled.len() >= len && len.is_multiple_of(ROWS));
-        let (clamp, steepness) = (V::splat(self.clamp), V::splat(self.clamp.recip()));
+        let (one, steepness) = (V::splat(T::one()), V::splat(self.clamp.recip()));
         for i in (0..len).step_by(V::LANES) {
             // SAFETY: every slice has `len` elements, a multiple of ROWS and so of LANES.
             unsafe {
-                let s = clamp.mul(tanh(V::load(self.raw_scale.as_ptr().add(i)).mul(steepness)));
+                let raw = V::load(self.raw_scale.as_ptr().add(i));
+                let bent = raw.mul(steepness);
+                let s = raw.div(bent.mul_add(bent, one).sqrt());
                 let t = V::load(self.shift.as_ptr().add(i));
                 let active = V::load(self.active.as_ptr().add(i));
                 let logdet = self.logdet.as_mut_ptr().add(i % ROWS);
@@ -369,7 +372,9 @@ impl<T: Real> Kernel<T> for CoupleBackward<'_, T> {
                     }
                 };
                 let bend = s.mul(steepness);
-                let slope = bend.neg_mul_add(bend, one);
+                // 1 / (1 + (raw / clamp)^2) = 1 - (s / clamp)^2; rounding may take it below zero.
+                let flatness = bend.neg_mul_add(bend, one).max(zero);
+                let slope = flatness.mul(flatness.sqrt());
                 scale.mul(slope).store(self.raw_scale.as_mut_ptr().add(i));
                 shift.store(self.shift.as_mut_ptr().add(i));
                 outgoing.store(self.active.as_mut_ptr().add(i));

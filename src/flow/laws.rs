@@ -13,7 +13,7 @@ use crate::subnet::Activation;
 /// Rounding of a few dozen double operations on numbers of order one.
 const ROUNDING: f64 = 1e-11;
 /// Step of the fourth-order differences, and their error: h^4 times fifth derivatives, plus rounding / h.
-const STEP: f64 = 1e-3;
+const STEP: f64 = 5e-4;
 const DIFFERENCE_ERROR: f64 = 2e-8;
 
 type LawResult = Result<(), String>;
@@ -171,11 +171,10 @@ fn log_abs_det(mut matrix: Vec<Vec<f64>>) -> f64 {
         let pivot = (i..n).max_by(|&a, &b| matrix[a][i].abs().total_cmp(&matrix[b][i].abs())).unwrap();
         matrix.swap(i, pivot);
         sum += matrix[i][i].abs().ln();
-        for j in i + 1..n {
-            let factor = matrix[j][i] / matrix[i][i];
-            for k in i..n {
-                matrix[j][k] -= factor * matrix[i][k];
-            }
+        let (above, below) = matrix.split_at_mut(i + 1);
+        for row in below {
+            let factor = row[i] / above[i][i];
+            row.iter_mut().zip(&above[i]).for_each(|(value, upper)| *value -= factor * upper);
         }
     }
     sum
@@ -260,7 +259,7 @@ const LAWS: [(&str, Law); 4] = [
     ("keeping", law_keeping_less_changes_nothing),
 ];
 
-/// Smooth activations: a difference across the kink of `Relu` is no derivative. `Relu` has its own test.
+/// Smooth activations only: a difference across a kink is no derivative. The subnetwork's tests have the others.
 fn examples(kind: Kind) -> Vec<(Map, usize)> {
     let mut stream = Seed(5).stream(Purpose::Mixing, 0);
     match kind {
@@ -268,7 +267,7 @@ fn examples(kind: Kind) -> Vec<(Map, usize)> {
             (Map::Affine(AffineCoupling::new(2, 0, &[5], Activation::Tanh, 2.0)), 0),
             (Map::Affine(AffineCoupling::new(5, 0, &[7, 3], Activation::Silu, 1.0)), 0),
             (Map::Affine(AffineCoupling::new(4, 3, &[], Activation::Tanh, 0.5)), 3),
-            (Map::Affine(AffineCoupling::new(3, 2, &[17], Activation::Elu, 4.0)), 2),
+            (Map::Affine(AffineCoupling::new(3, 2, &[17], Activation::Silu, 4.0)), 2),
             (Map::Affine(AffineCoupling::new(1, 2, &[4], Activation::Tanh, 2.0)), 2),
             (Map::Affine(AffineCoupling::new(1, 0, &[], Activation::Tanh, 2.0)), 0),
         ],

@@ -1,4 +1,8 @@
 //! Matrix products with tiles.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "loops over constants unroll into registers; iterators did not always"
+)]
 
 use super::ROWS;
 use super::dispatch::{Kernel, dispatch};
@@ -44,6 +48,7 @@ const TALLEST: usize = 12;
 /// `out[m][r] = finish(start + sum_k a[m][k] * b[k][r])` for the first `rows` rows of a tile.
 ///
 /// `out` has `m` columns of [`ROWS`], `b` has `k`. Rows up to the next full vector are computed as well.
+#[expect(clippy::too_many_arguments, reason = "the operands of one product")]
 pub fn product<T: Real>(
     out: &mut [T],
     m: usize,

@@ -14,9 +14,9 @@ pub fn squared_error<T: Real>(
     let mut sum = 0.0;
     for (c, column) in values.chunks_exact(ROWS).enumerate() {
         let mut column_sum = T::zero();
-        for r in 0..rows {
+        for (r, &value) in column[..rows].iter().enumerate() {
             let i = c * ROWS + r;
-            let error = column[r] - target.map_or(T::zero(), |t| t[i]);
+            let error = value - target.map_or(T::zero(), |t| t[i]);
             column_sum = column_sum + error * error;
             cotangent[i] = cotangent[i] + (weight + weight) * error;
         }

@@ -104,10 +104,10 @@ fn tile_gradient<T: Real>(
         }
         let factor = T::of(gradient_weight);
         for (c, column) in gradient.chunks_exact_mut(ROWS).enumerate() {
-            for r in 0..rows {
+            for (r, total) in column[..rows].iter_mut().enumerate() {
                 let i = c * ROWS + r;
                 let pull = own[i] * workspace.slope_sums[r] - workspace.neighbours[i];
-                column[r] = column[r] + factor * pull;
+                *total = *total + factor * pull;
             }
         }
         value += weight * sum;

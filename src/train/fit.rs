@@ -89,7 +89,7 @@ const MOST_ROLLBACKS: usize = 5;
 /// On return the parameters are those of the best epoch on the rows held out, or, without any, of the last one.
 pub fn fit<T: Real>(
     objective: &mut dyn Objective<T>,
-    parameters: &mut Vec<T>,
+    parameters: &mut [T],
     moments: &mut Moments<T>,
     data: &Data<T>,
     settings: &Settings,
