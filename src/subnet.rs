@@ -163,6 +163,9 @@ pub struct Subnet {
 /// starts near a chain that changes nothing.
 const LAST_LAYER_SCALE: f64 = 0.1;
 
+/// Inputs of a layer whose weights learn at the rate that the user gives.
+const REFERENCE_WIDTH: f64 = 128.0;
+
 impl Subnet {
     /// A network with the given hidden layers.
     pub fn new(inputs: usize, hidden: &[usize], outputs: usize, activation: Activation) -> Self {
@@ -207,6 +210,16 @@ impl Subnet {
             // could not tell its surroundings apart.
             let bias = if i + 1 == self.layers.len() { T::zero() } else { deviation };
             fill_normal(&mut parameters[layer.bias..layer.bias + layer.outputs], bias, stream);
+        }
+    }
+
+    /// Learning rates of the weights fall with the inputs of their layer, so that a step changes a wide layer's
+    /// output no more than a narrow one's (Yang et al. 2022, arXiv 2203.03466, for Adam).
+    pub fn rates<T: Real>(&self, rates: &mut [T]) {
+        for layer in &self.layers {
+            let factor = REFERENCE_WIDTH / layer.inputs.max(1) as f64;
+            rates[layer.weights..layer.bias].fill(T::of(factor));
+            rates[layer.bias..layer.bias + layer.outputs].fill(T::one());
         }
     }
 

@@ -47,8 +47,9 @@ class INN(PosteriorEstimator):
         Rows of a training step.
     max_iter : int, default=100
         Epochs at most.
-    learning_rate_init : float, default=0.001
-        Learning rate of Adam at the start; it decays to a hundredth of that.
+    learning_rate_init : float, default=0.003
+        Learning rate of Adam at the start, for layers with 128 inputs: wider ones get less in proportion, narrower
+        ones more. It decays to a fiftieth of that.
     weight_decay : float, default=2e-5
         L2 penalty on the weights.
     early_stopping : bool, default=True
@@ -56,8 +57,7 @@ class INN(PosteriorEstimator):
     validation_fraction : float, default=0.1
         Fraction of the rows held out.
     n_iter_no_change : int, default=20
-        Epochs without improvement before training stops; counted from when the MMD on x has its full
-        weight, which is towards the end.
+        Epochs without improvement before training stops, counted from when the MMD on x has its full weight.
     nan_policy : {"raise", "omit"}, default="raise"
         What to do with training rows that hold NaN or infinity.
     random_state : int, RandomState instance or None, default=None
@@ -72,7 +72,8 @@ class INN(PosteriorEstimator):
         Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, squared error of x
         rebuilt from perturbed z and y, mean square of the padding.
     y_noise, z_noise, padding_noise : float
-        Standard deviations of the noise added in training, in standardised units.
+        Standard deviations of the noise added in training, in standardised units, at its start; a tenth of it is
+        left at the end.
     z_kernels, x_kernels : sequence of float
         Scales C of the kernels C / (C + d^2) that the two MMDs sum.
     adam_betas : tuple of two floats, default=(0.8, 0.9)
@@ -149,7 +150,7 @@ class INN(PosteriorEstimator):
         clamp: float = 2.0,
         batch_size: int = 500,
         max_iter: int = 100,
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float = 3e-3,
         weight_decay: float = 2e-5,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -271,11 +272,14 @@ class INN(PosteriorEstimator):
         return self._model.latent(self._x_table(x), self._threads())
 
 
-# The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code.
-X_RAMP = 0.1
+# The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code, if from more:
+# compared together with their y, samples cannot be trapped in the wrong modes.
+X_RAMP = 0.5
+# Fractions of noise and learning rate that are left at the end of a fit.
 NOISE_DECAY = 0.1
-X_CONDITION = 1.0
 RATE_DECAY = 0.02
+# Weight of the mean squared difference of y, over its columns, inside the squared distances of the MMD on x.
+X_CONDITION = 1.0
 
 
 def _sizes(values: Any) -> list[int]:

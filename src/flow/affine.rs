@@ -213,6 +213,12 @@ impl<T: Real> Invertible<T> for AffineCoupling {
         self.second.subnet.initialise(second, stream);
     }
 
+    fn rates(&self, rates: &mut [T]) {
+        let (first, second) = rates.split_at_mut(self.first.subnet.parameters());
+        self.first.subnet.rates(first);
+        self.second.subnet.rates(second);
+    }
+
     fn forward(
         &self,
         pass: &Pass<T>,

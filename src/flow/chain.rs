@@ -91,6 +91,12 @@ impl<T: Real> Invertible<T> for Chain {
         }
     }
 
+    fn rates(&self, rates: &mut [T]) {
+        for step in self.steps::<T>(Keep::States) {
+            step.map.rates(step.gradient(rates));
+        }
+    }
+
     fn forward(
         &self,
         pass: &Pass<T>,

@@ -49,6 +49,10 @@ pub trait Invertible<T: Real>: Send + Sync {
     fn scratch_len(&self) -> usize;
     /// Sets the parameters that training starts from.
     fn initialise(&self, parameters: &mut [T], stream: &mut Stream);
+    /// Sets the factor of each parameter's learning rate.
+    fn rates(&self, rates: &mut [T]) {
+        rates.fill(T::one());
+    }
     /// u -> v.
     fn forward(&self, pass: &Pass<T>, state: &mut [T], logdet: &mut [T], record: &mut [T], scratch: &mut [T]);
     /// v -> u.

@@ -433,6 +433,12 @@ impl<T: Real> Objective<T> for Bidirectional<'_, T> {
         &TERMS
     }
 
+    fn rates(&self) -> Vec<T> {
+        let mut rates = vec![T::one(); Invertible::<T>::parameters(self.chain)];
+        self.chain.rates(&mut rates);
+        rates
+    }
+
     fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64> {
         // As the end of a fit will have it.
         self.terms_at(parameters, data, rows, noise, 1.0)

@@ -1,7 +1,7 @@
 //! The training loop, for any objective.
 
 use super::objective::{Data, Noise, Objective};
-use super::optimizer::{Adam, Moments};
+use super::optimizer::{Adam, Limiter, Moments};
 use super::schedule::decayed;
 use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
@@ -98,8 +98,17 @@ pub fn fit<T: Real>(
 ) -> Outcome {
     let (validation, mut training) = split(data.rows(), settings);
     let mut keeper = Keeper::new(parameters);
-    let mut looper =
-        Loop { objective, data, settings, stop, rate: settings.learning_rate, step: moments.steps() };
+    let rates = objective.rates();
+    let mut looper = Loop {
+        objective,
+        data,
+        settings,
+        stop,
+        rate: settings.learning_rate,
+        step: moments.steps(),
+        limiter: Limiter::default(),
+        rates,
+    };
     let mut history: Vec<Epoch> = Vec::new();
     let mut rollbacks = 0;
     let mut ending = Ending::Completed;
@@ -199,6 +208,8 @@ struct Loop<'a, T> {
     stop: &'a AtomicBool,
     rate: f64,
     step: u64,
+    limiter: Limiter,
+    rates: Vec<T>,
 }
 
 impl<T: Real> Loop<'_, T> {
@@ -232,11 +243,12 @@ impl<T: Real> Loop<'_, T> {
             if !terms.iter().all(|term| term.is_finite()) {
                 return Some(vec![f64::NAN; sums.len()]);
             }
+            self.limiter.limit(&mut gradient);
             let rate = match self.settings.schedule {
                 Schedule::Decay => decayed(self.rate, self.settings.rate_decay, progress),
                 Schedule::Constant => self.rate,
             };
-            moments.step(&self.settings.adam, rate, parameters, &gradient);
+            moments.step(&self.settings.adam, rate, &self.rates, parameters, &gradient);
             sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term / batches as f64);
             self.step += 1;
         }

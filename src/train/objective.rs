@@ -58,6 +58,8 @@ impl Noise {
 pub trait Objective<T: Real> {
     /// Names of the loss terms, in the order of `evaluate`'s result.
     fn terms(&self) -> &'static [&'static str];
+    /// The factor of each parameter's learning rate.
+    fn rates(&self) -> Vec<T>;
     /// The weighted terms on a batch of rows; their sum is the loss.
     fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64>;
     /// The same, and the gradient of the loss; `progress` in [0, 1] is how far the fit has come, for terms that

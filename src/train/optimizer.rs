@@ -68,7 +68,7 @@ impl<T: Real> Moments<T> {
     }
 
     /// One step downhill.
-    pub fn step(&mut self, adam: &Adam, rate: f64, parameters: &mut [T], gradient: &[T]) {
+    pub fn step(&mut self, adam: &Adam, rate: f64, rates: &[T], parameters: &mut [T], gradient: &[T]) {
         self.steps += 1;
         let (b1, b2) = (T::of(adam.beta_1), T::of(adam.beta_2));
         let (c1, c2) = (T::one() - b1, T::one() - b2);
@@ -76,23 +76,74 @@ impl<T: Real> Moments<T> {
         let bias_2 = 1.0 - adam.beta_2.powf(self.steps as f64);
         let (rate, root) = (T::of(rate / bias_1), T::of(bias_2.sqrt().recip()));
         let (epsilon, decay, clamp) = (T::of(adam.epsilon), T::of(adam.weight_decay), T::of(adam.clamp));
-        let chunks = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+        let chunks =
+            parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(rates.par_chunks(CHUNK));
         let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
-        chunks.zip(moments).for_each(|((parameters, gradient), (first, second))| {
+        chunks.zip(moments).for_each(|(((parameters, gradient), rates), (first, second))| {
             let moments = first.iter_mut().zip(second);
-            for ((p, &g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
+            for (((p, &g), &factor), (m, v)) in parameters.iter_mut().zip(gradient).zip(rates).zip(moments) {
                 let g = g.min(clamp).max(-clamp) + decay * *p;
                 *m = b1 * *m + c1 * g;
                 *v = b2 * *v + c2 * g * g;
-                *p = *p - rate * *m / (v.sqrt() * root + epsilon);
+                *p = *p - factor * rate * *m / (v.sqrt() * root + epsilon);
             }
         });
     }
 }
 
+/// Scales down a gradient that is far larger than those before it: one bad batch must not undo many good ones.
+///
+/// The bound follows the norms themselves, since their size depends on the weights of the loss terms (the idea of
+/// AutoClip, Seetharaman et al. 2020, arXiv 2007.14469, with a running mean in place of a percentile).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limiter {
+    mean: Option<f64>,
+}
+
+/// Norms up to so many times the running mean pass.
+const LIMIT: f64 = 2.0;
+/// Share of a new norm in the running mean.
+const NORM_RATE: f64 = 0.05;
+
+impl Limiter {
+    /// Scales the gradient where its norm is beyond the limit.
+    pub fn limit<T: Real>(&mut self, gradient: &mut [T]) {
+        let norm = norm(gradient);
+        let limit = LIMIT * self.mean.unwrap_or(norm);
+        let kept = norm.min(limit);
+        if norm > limit {
+            let factor = T::of(limit / norm);
+            gradient.par_chunks_mut(CHUNK).flatten_iter().for_each(|g| *g = *g * factor);
+        }
+        let mean = self.mean.unwrap_or(kept);
+        self.mean = Some(mean + NORM_RATE * (kept - mean));
+    }
+}
+
+/// Euclidean norm, summed in the order of fixed chunks.
+fn norm<T: Real>(gradient: &[T]) -> f64 {
+    let square = |chunk: &[T]| chunk.iter().map(|&g| g * g).sum::<T>().to_double();
+    let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(square).collect();
+    sums.iter().sum::<f64>().sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limiter_scales_outliers_only() {
+        let mut limiter = Limiter::default();
+        let mut gradient = vec![3.0f64, 4.0];
+        limiter.limit(&mut gradient);
+        assert_eq!(gradient, [3.0, 4.0]);
+        let mut outlier = vec![0.0, 1e6];
+        limiter.limit(&mut outlier);
+        assert_eq!(outlier, [0.0, 10.0]);
+        let mut small = vec![0.1, 0.0];
+        limiter.limit(&mut small);
+        assert_eq!(small, [0.1, 0.0]);
+    }
 
     /// The recursion of the paper, written out in plain scalars.
     #[test]
@@ -108,7 +159,7 @@ mod tests {
             let t = t as i32 + 1;
             let (m_hat, v_hat) = (m / (1.0 - 0.8f64.powi(t)), v / (1.0 - 0.9f64.powi(t)));
             p -= 0.01 * m_hat / (v_hat.sqrt() + 1e-6);
-            moments.step(&adam, 0.01, &mut parameters, &[gradient]);
+            moments.step(&adam, 0.01, &[1.0], &mut parameters, &[gradient]);
             assert!((parameters[0] - p).abs() < 1e-12, "step {t}");
         }
     }
