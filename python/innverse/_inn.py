@@ -48,8 +48,8 @@ class INN(PosteriorEstimator):
     max_iter : int, default=100
         Epochs at most.
     learning_rate_init : float, default=0.003
-        Learning rate of Adam at the start, for layers with 128 inputs: wider ones get less in proportion, narrower
-        ones more. It decays to a fiftieth of that.
+        Learning rate of Adam at the start, for layers with 128 inputs: wider ones get less in proportion,
+        narrower ones more. It decays to a fiftieth of that.
     weight_decay : float, default=2e-5
         L2 penalty on the weights.
     early_stopping : bool, default=True
@@ -72,8 +72,8 @@ class INN(PosteriorEstimator):
         Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, squared error of x
         rebuilt from perturbed z and y, mean square of the padding.
     y_noise, z_noise, padding_noise : float
-        Standard deviations of the noise added in training, in standardised units, at its start; a tenth of it is
-        left at the end.
+        Standard deviations of the noise added in training, in standardised units, at its start; a tenth of it
+        is left at the end.
     z_kernels, x_kernels : sequence of float
         Scales C of the kernels C / (C + d^2) that the two MMDs sum.
     adam_betas : tuple of two floats, default=(0.8, 0.9)
