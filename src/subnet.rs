@@ -165,6 +165,8 @@ const LAST_LAYER_SCALE: f64 = 0.1;
 
 /// Inputs of a layer whose weights learn at the rate that the user gives.
 const REFERENCE_WIDTH: f64 = 128.0;
+/// Layers with fewer inputs learn no faster than one with so many: their few weights would overshoot.
+const NARROWEST_WIDTH: f64 = 32.0;
 
 impl Subnet {
     /// A network with the given hidden layers.
@@ -217,7 +219,7 @@ impl Subnet {
     /// output no more than a narrow one's (Yang et al. 2022, arXiv 2203.03466, for Adam).
     pub fn rates<T: Real>(&self, rates: &mut [T]) {
         for layer in &self.layers {
-            let factor = REFERENCE_WIDTH / layer.inputs.max(1) as f64;
+            let factor = REFERENCE_WIDTH / (layer.inputs as f64).max(NARROWEST_WIDTH);
             rates[layer.weights..layer.bias].fill(T::of(factor));
             rates[layer.bias..layer.bias + layer.outputs].fill(T::one());
         }

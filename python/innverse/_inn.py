@@ -47,7 +47,7 @@ class INN(PosteriorEstimator):
         Rows of a training step.
     max_iter : int, default=100
         Epochs at most.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.002
         Learning rate of Adam at the start, for layers with 128 inputs: wider ones get less in proportion,
         narrower ones more. It decays to a fiftieth of that.
     weight_decay : float, default=2e-5
@@ -150,7 +150,7 @@ class INN(PosteriorEstimator):
         clamp: float = 2.0,
         batch_size: int = 500,
         max_iter: int = 100,
-        learning_rate_init: float = 3e-3,
+        learning_rate_init: float = 2e-3,
         weight_decay: float = 2e-5,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
