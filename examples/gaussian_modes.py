@@ -12,6 +12,7 @@ shared label, or a single label for all. Prints one table and writes to ``demo/`
 import argparse
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="passes over the training data")
     parser.add_argument("--out", type=Path, default=ROOT / "demo", help="folder of the pictures")
     options = parser.parse_args()
+    # Columns of labels that no mode carries are constant here, and meant to be.
+    warnings.filterwarnings("ignore", message="constant column", category=UserWarning)
     options.out.mkdir(parents=True, exist_ok=True)
 
     results = [train(labels, options.epochs) for labels in LABELLINGS]
