@@ -36,7 +36,7 @@ def fitted():
         (X[:0], Y[:0], ValueError, "x"),
         (X[:, :0], Y, ValueError, "0 feature"),
         (X[:1], Y[:1], ValueError, "x must have at least 2 samples"),
-        (X.astype(str).astype(object).tolist()[:3] and [["a", "b"]] * 60, Y, ValueError, "x"),
+        ([["a", "b"]] * 60, Y, ValueError, "x"),
         (pd.DataFrame({"mass": [1.0] * 60, "kind": ["dwarf"] * 60}), Y, ValueError, r"x .*kind"),
         (X + 1j, Y, ValueError, "Complex data not supported"),
         (X[None], Y, ValueError, "dim 3"),
@@ -208,8 +208,6 @@ def damaged(content, how):
         return content.replace(b'"innverse"', b'"somebody"')
     if how == "shape":
         return content.replace(b'\\"total\\":3', b'\\"total\\":9')
-    if how == "huge":
-        return content.replace(b'\\"total\\":3', b'\\"total\\":3' + b"0" * 0)
     return content.replace(b'\\"format_version\\":1', b'\\"format_version\\":9')
 
 
@@ -252,7 +250,6 @@ def test_a_failed_save_keeps_the_file_that_was_there(fitted, tmp_path):
     path = tmp_path / "model"
     fitted.save(path)
     before = path.read_bytes()
-    tmp_path.joinpath("model").chmod(0o600)
     with pytest.raises(NotFittedError):
         INN().save(path)
     assert path.read_bytes() == before

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from . import _core
-from ._validation import FloatArray, as_columns, as_observations, as_table, finite_rows
+from ._validation import FloatArray, as_columns, as_observations, as_table, check_same_rows, finite_rows
 
 # Posterior draws per observation that `score` compares with the truth.
 SCORE_DRAWS = 100
@@ -142,10 +142,7 @@ class PosteriorEstimator(BaseEstimator):
         x_table = as_table(x, "x", allow_nan=omit)
         y_table = as_table(y, "y", allow_nan=omit)
         validate_data(self, X=_named(x, x_table), reset=reset, skip_check_array=True)
-        if len(x_table) != len(y_table):
-            raise ValueError(
-                f"x has {len(x_table)} rows and y has {len(y_table)}; each row of x needs its row of y"
-            )
+        check_same_rows(x_table, y_table)
         if omit:
             rows = finite_rows(x_table, y_table)
             x_table, y_table = x_table[rows], y_table[rows]
@@ -209,8 +206,7 @@ class PosteriorEstimator(BaseEstimator):
         if y is None:
             raise ValueError("score needs y, the observations of x, got None")
         y_table = as_table(y, "y")
-        if len(x_table) != len(y_table):
-            raise ValueError(f"x has {len(x_table)} rows and y has {len(y_table)}")
+        check_same_rows(x_table, y_table)
         seed = self._seed(self.random_state)
         draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
         draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)

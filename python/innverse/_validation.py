@@ -79,6 +79,12 @@ def _holds_text(column: Any) -> bool:
     return any(isinstance(value, str) for value in column)
 
 
+def check_same_rows(x: FloatArray, y: FloatArray) -> None:
+    """Raise where x and y do not pair up."""
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} rows and y has {len(y)}; each row of x needs its row of y")
+
+
 def finite_rows(x: FloatArray, y: FloatArray) -> NDArray[np.bool_]:
     """Tell which rows are finite in both tables."""
     return np.asarray(np.isfinite(np.hstack([x, y])).all(axis=1))

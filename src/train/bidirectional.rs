@@ -237,10 +237,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut [T]) {
         let tiles = rows.div_ceil(ROWS);
         let per_group = tiles_per_group(tiles);
-        let scale = Scale::new(&self.layout, &self.settings, rows);
-        let settings = &self.settings;
-        let context =
-            Context { chain: self.chain, layout: self.layout, settings, parameters, scale, noise_level: 0.0 };
+        let (chain, layout) = (self.chain, self.layout);
         let z_factor = T::of(self.settings.z_weight);
         let x_factor = T::of(self.settings.x_weight * ramp);
         let (z_gradient, x_gradient) = (&self.z_gradient, &self.x_gradient);
@@ -250,19 +247,9 @@ impl<'a, T: Real> Bidirectional<'a, T> {
                 for (i, slot) in slots.iter_mut().enumerate() {
                     let tile = group * per_group + i;
                     // y inside the MMD is only a condition: its gradient is blocked.
-                    add_scaled(
-                        &mut slot.forward.cotangent,
-                        z_gradient.tile(tile),
-                        context.layout.z,
-                        z_factor,
-                    );
-                    add_scaled(
-                        &mut slot.sampling.cotangent,
-                        x_gradient.tile(tile),
-                        context.layout.x,
-                        x_factor,
-                    );
-                    context.backward_tile(slot, worker, rows_of_tile(rows, tile));
+                    add_scaled(&mut slot.forward.cotangent, z_gradient.tile(tile), layout.z, z_factor);
+                    add_scaled(&mut slot.sampling.cotangent, x_gradient.tile(tile), layout.x, x_factor);
+                    backward_tile(chain, &pass_of(parameters, rows_of_tile(rows, tile)), slot, worker);
                 }
             },
         );
@@ -312,10 +299,6 @@ struct Context<'a, T> {
 }
 
 impl<T: Real> Context<'_, T> {
-    fn pass(&self, rows: usize) -> Pass<'_, T> {
-        Pass { parameters: self.parameters, condition: &[], rows, keep: Keep::States }
-    }
-
     fn run_tile(
         &self,
         slot: &mut Slot<T>,
@@ -360,12 +343,24 @@ impl<T: Real> Context<'_, T> {
 
     fn forward(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
         let Passage { state, record, .. } = passage;
-        self.chain.forward(&self.pass(rows), state, &mut worker.logdet, record, &mut worker.scratch);
+        self.chain.forward(
+            &pass_of(self.parameters, rows),
+            state,
+            &mut worker.logdet,
+            record,
+            &mut worker.scratch,
+        );
     }
 
     fn inverse(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
         let Passage { state, record, .. } = passage;
-        self.chain.inverse(&self.pass(rows), state, &mut worker.logdet, record, &mut worker.scratch);
+        self.chain.inverse(
+            &pass_of(self.parameters, rows),
+            state,
+            &mut worker.logdet,
+            record,
+            &mut worker.scratch,
+        );
     }
 
     /// Squared errors of y and of the padding beside it.
@@ -396,18 +391,22 @@ impl<T: Real> Context<'_, T> {
         slot.squares[2] +=
             weight * squared_error(&state[start..], None, T::of(weight), &mut cotangent[start..], rows);
     }
+}
 
-    fn backward_tile(&self, slot: &mut Slot<T>, worker: &mut Worker<T>, rows: usize) {
-        let pass = self.pass(rows);
-        worker.logdet.fill(T::zero());
-        let Worker { gradient, scratch, logdet } = worker;
-        let Passage { cotangent, record, .. } = &mut slot.forward;
-        self.chain.forward_backward(&pass, cotangent, logdet, record, gradient, scratch);
-        for passage in [&mut slot.reconstruction, &mut slot.sampling] {
-            let Passage { cotangent, record, .. } = passage;
-            self.chain.inverse_backward(&pass, cotangent, logdet, record, gradient, scratch);
-        }
+/// The backward of a tile's three passages; adds to the worker's gradient.
+fn backward_tile<T: Real>(chain: &Chain, pass: &Pass<T>, slot: &mut Slot<T>, worker: &mut Worker<T>) {
+    worker.logdet.fill(T::zero());
+    let Worker { gradient, scratch, logdet } = worker;
+    let Passage { cotangent, record, .. } = &mut slot.forward;
+    chain.forward_backward(pass, cotangent, logdet, record, gradient, scratch);
+    for passage in [&mut slot.reconstruction, &mut slot.sampling] {
+        let Passage { cotangent, record, .. } = passage;
+        chain.inverse_backward(pass, cotangent, logdet, record, gradient, scratch);
     }
+}
+
+fn pass_of<T>(parameters: &[T], rows: usize) -> Pass<'_, T> {
+    Pass { parameters, condition: &[], rows, keep: Keep::States }
 }
 
 /// Fills the leading columns of a tile with rows of the data, zero in the rows that are not in use.
