@@ -50,21 +50,25 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=TRAINING_ROWS, help="training points in all")
     parser.add_argument("--constant-rate", action="store_true", help="no learning-rate decay")
+    parser.add_argument("--hidden", type=int, default=HIDDEN, help="units of the hidden layers")
+    parser.add_argument("--batch", type=int, default=BATCH, help="rows of a step")
     parser.add_argument("--time-only", action="store_true", help="leave out the scores")
     options = parser.parse_args()
-    if options.rows < BATCH * BATCHES_PER_EPOCH:
-        parser.error(f"--rows must be at least {BATCH * BATCHES_PER_EPOCH}, one epoch")
+    if options.rows < options.batch * BATCHES_PER_EPOCH:
+        parser.error(f"--rows must be at least {options.batch * BATCHES_PER_EPOCH}, one epoch")
 
     torch.set_num_threads(THREADS)
     torch.manual_seed(options.seed)
     problem = load_problem(options.labels)
-    network = build_network(options.seed)
+    network = build_network(options.seed, options.hidden)
     seconds = train(network, problem, options)
     result = {
         "peer": "FrEIA",
         "labels": options.labels,
         "steps": options.steps,
         "rows": options.rows,
+        "hidden": options.hidden,
+        "batch": options.batch,
         "constant_rate": options.constant_rate,
         "threads": THREADS,
         "seconds": seconds,
@@ -83,8 +87,12 @@ def load_problem(labels):
     return importlib.import_module("toy_problems._gaussian_modes").GaussianModes(labels=labels)
 
 
-def build_network(seed):
+def build_network(seed, hidden):
     """Build the network, [x, pad] to [z, pad, y], with every weight drawn anew."""
+
+    def subnetwork(inputs, outputs):
+        return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
     network = framework.SequenceINN(TOTAL_DIM)
     for block in range(N_BLOCKS):
         network.append(modules.GLOWCouplingBlock, subnet_constructor=subnetwork, clamp=CLAMP)
@@ -92,11 +100,6 @@ def build_network(seed):
     for parameter in trainable(network):
         parameter.data = INITIAL_WEIGHT_SCALE * torch.randn_like(parameter)
     return network
-
-
-def subnetwork(inputs, outputs):
-    """Build one subnetwork of a coupling."""
-    return nn.Sequential(nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
 
 
 def trainable(network):
@@ -110,8 +113,8 @@ def train(network, problem, options):
     x, y = (torch.tensor(part, dtype=torch.float32) for part in pairs)
     epochs = math.ceil(options.steps / BATCHES_PER_EPOCH)
     # Shuffled before the clock starts: the peer must not pay for how batches are picked here.
-    orders = [torch.randperm(len(x))[: BATCH * BATCHES_PER_EPOCH] for _ in range(epochs)]
-    batches = torch.cat(orders).split(BATCH)[: options.steps]
+    orders = [torch.randperm(len(x))[: options.batch * BATCHES_PER_EPOCH] for _ in range(epochs)]
+    batches = torch.cat(orders).split(options.batch)[: options.steps]
     optimizer = torch.optim.Adam(
         trainable(network),
         lr=LEARNING_RATE,

@@ -166,7 +166,7 @@ const LAST_LAYER_SCALE: f64 = 0.1;
 /// Inputs of a layer whose weights learn at the rate that the user gives.
 const REFERENCE_WIDTH: f64 = 128.0;
 /// Layers with fewer inputs learn no faster than one with so many: their few weights would overshoot.
-const NARROWEST_WIDTH: f64 = 32.0;
+const NARROWEST_WIDTH: f64 = 8.0;
 
 impl Subnet {
     /// A network with the given hidden layers.

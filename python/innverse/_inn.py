@@ -47,17 +47,17 @@ class INN(PosteriorEstimator):
         Rows of a training step.
     max_iter : int, default=100
         Epochs at most.
-    learning_rate_init : float, default=0.002
-        Learning rate of Adam at the start, for layers with 128 inputs: wider ones get less in proportion,
-        narrower ones more. It decays to a fiftieth of that.
+    learning_rate_init : float, default=0.004
+        Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
+        more. It rises to this over the first 3 % of training and falls to zero over the last 30 %.
     weight_decay : float, default=2e-5
         L2 penalty on the weights.
     early_stopping : bool, default=True
-        Whether to hold rows out, keep the weights that are best on them, and stop where nothing improves.
+        Whether to hold rows out, keep the weights that are best on them, and finish where nothing improves.
     validation_fraction : float, default=0.1
         Fraction of the rows held out.
     n_iter_no_change : int, default=20
-        Epochs without improvement before training stops, counted from when the MMD on x has its full weight.
+        Epochs without improvement after which the learning rate falls and training ends.
     nan_policy : {"raise", "omit"}, default="raise"
         What to do with training rows that hold NaN or infinity.
     random_state : int, RandomState instance or None, default=None
@@ -73,7 +73,7 @@ class INN(PosteriorEstimator):
         rebuilt from perturbed z and y, mean square of the padding.
     y_noise, z_noise, padding_noise : float
         Standard deviations of the noise added in training, in standardised units, at its start; a tenth of it
-        is left at the end.
+        is left at the end, and none beside x.
     z_kernels, x_kernels : sequence of float
         Scales C of the kernels C / (C + d^2) that the two MMDs sum.
     adam_betas : tuple of two floats, default=(0.8, 0.9)
@@ -150,7 +150,7 @@ class INN(PosteriorEstimator):
         clamp: float = 2.0,
         batch_size: int = 500,
         max_iter: int = 100,
-        learning_rate_init: float = 2e-3,
+        learning_rate_init: float = 4e-3,
         weight_decay: float = 2e-5,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -161,10 +161,10 @@ class INN(PosteriorEstimator):
         verbose: int = 0,
         warm_start: bool = False,
         y_weight: float = 3.0,
-        z_weight: float = 30.0,
+        z_weight: float = 10.0,
         x_weight: float = 400.0,
-        reconstruction_weight: float = 3.0,
-        padding_weight: float = 3.0,
+        reconstruction_weight: float = 1.0,
+        padding_weight: float = 1.0,
         y_noise: float = 0.1,
         z_noise: float = 0.1,
         padding_noise: float = 0.05,
@@ -233,7 +233,6 @@ class INN(PosteriorEstimator):
         settings["ramp"] = X_RAMP
         settings["noise_decay"] = NOISE_DECAY
         settings["x_condition"] = X_CONDITION / dy
-        settings["rate_decay"] = RATE_DECAY
         settings["constant_rate"] = False
         return settings
 
@@ -275,9 +274,8 @@ class INN(PosteriorEstimator):
 # The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code, if from more:
 # compared together with their y, samples cannot be trapped in the wrong modes.
 X_RAMP = 0.5
-# Fractions of noise and learning rate that are left at the end of a fit.
+# Fraction of the noise that is left at the end of a fit.
 NOISE_DECAY = 0.1
-RATE_DECAY = 0.02
 # Weight of the mean squared difference of y, over its columns, inside the squared distances of the MMD on x.
 X_CONDITION = 1.0
 

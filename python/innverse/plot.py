@@ -102,7 +102,8 @@ def history(model_or_history: HasHistory | Mapping[str, Sequence[float]], ax: Ax
         ax.set_yscale("log")
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    ax.legend(frameon=False, fontsize="small")
+    # Below the axes: losses leave no corner free.
+    ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     return ax
 
 

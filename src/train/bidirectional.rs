@@ -2,9 +2,10 @@
 //! independent normal z; samples of the inverse pushed by MMD to the prior of x; reconstruction of x from slightly
 //! wrong z and y; padding held at zero on both sides. Gradients of both directions are summed.
 //!
-//! Three things differ from the paper's code, each because the toy comes out nearer to its exact posterior: the noise
+//! Four things differ from the paper's code, each because the toy comes out nearer to its exact posterior: the noise
 //! shrinks during a fit; the y beside z in the MMD is the data's and not the prediction, which blocks its gradient as
-//! well; the MMD on x compares x together with its y.
+//! well; the MMD on x compares x together with its y; the normal points of a step cover their space evenly, which
+//! takes most of their share out of the noise of both MMDs.
 
 use super::objective::{Data, Noise, Objective};
 use super::schedule::decayed;
@@ -14,7 +15,7 @@ use crate::kernels::{ROWS, Real};
 use crate::layout::Layout;
 use crate::loss::fit::squared_error;
 use crate::loss::mmd::mmd_gradient;
-use crate::random::{Stream, fill_normal};
+use crate::random::{EvenNormals, Stream};
 use crate::tiles::{Batch, groups, ordered_sum, rows_of_tile, tiles_per_group};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,10 @@ pub struct Settings {
     /// and y together, so that samples must also belong to their own y.
     pub x_condition: f64,
 }
+
+/// Fraction of the noise on the padding beside x that is left at the end of a fit: next to none, or the network learns to blow
+/// it up into latent variables that x alone does not determine.
+const X_PADDING_DECAY: f64 = 1e-4;
 
 /// Names of the terms.
 const TERMS: [&str; 5] = ["y", "z", "x", "reconstruction", "padding"];
@@ -160,15 +165,17 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         let per_group = tiles_per_group(tiles);
         let scale = Scale::new(&self.layout, &self.settings, rows.len());
         let noise_level = decayed(1.0, self.settings.noise_decay, progress);
+        let x_padding_level = decayed(1.0, X_PADDING_DECAY, progress);
         let settings = &self.settings;
+        let latents = &EvenNormals::new(self.layout.z, &mut noise.of_tile(LATENTS));
+        let (chain, layout) = (self.chain, self.layout);
         let context =
-            Context { chain: self.chain, layout: self.layout, settings, parameters, scale, noise_level };
+            Context { chain, layout, settings, parameters, scale, noise_level, x_padding_level, latents };
         self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
             |(group, (slots, worker))| {
                 for (i, slot) in slots.iter_mut().enumerate() {
                     let tile = group * per_group + i;
-                    let rows = &rows[tile * ROWS..(tile * ROWS + ROWS).min(rows.len())];
-                    context.run_tile(slot, worker, data, rows, noise.of_tile(tile));
+                    context.run_tile(slot, worker, data, rows, tile, noise.of_tile(tile));
                 }
             },
         );
@@ -182,13 +189,14 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         let batches = [&mut self.x_points, &mut self.x_reference, &mut self.x_gradient];
         batches.into_iter().for_each(|batch| batch.resize(rows));
         let y_weight = T::of(self.settings.x_condition.sqrt());
+        let normals = EvenNormals::new(z, &mut noise.of_tile(REFERENCE));
         for (tile, slot) in self.slots[..rows.div_ceil(ROWS)].iter().enumerate() {
             let output = &slot.forward.state;
             let (points_z, points_y) = self.z_points.tile_mut(tile).split_at_mut(z * ROWS);
             points_z.copy_from_slice(&output[..z * ROWS]);
             points_y.copy_from_slice(&slot.y);
             let (reference_z, reference_y) = self.z_reference.tile_mut(tile).split_at_mut(z * ROWS);
-            fill_normal(reference_z, T::one(), &mut noise.of_tile(REFERENCE_TILES + tile));
+            normals.fill_tile(reference_z, tile * ROWS, ROWS);
             reference_y.copy_from_slice(&slot.y);
             for (batch, source) in
                 [(&mut self.x_points, &slot.sampling.state), (&mut self.x_reference, &slot.x)]
@@ -258,8 +266,9 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     }
 }
 
-/// Tile numbers from here on give the streams of the MMD's normal reference.
-const REFERENCE_TILES: usize = 1 << 20;
+/// Numbers beyond those of tiles, for the streams of the shared latent variables and of the MMD's normal reference.
+const LATENTS: usize = 1 << 20;
+const REFERENCE: usize = LATENTS + 1;
 
 fn add_scaled<T: Real>(to: &mut [T], from: &[T], columns: usize, factor: T) {
     for (to, &from) in to[..columns * ROWS].iter_mut().zip(from) {
@@ -296,6 +305,8 @@ struct Context<'a, T> {
     parameters: &'a [T],
     scale: Scale,
     noise_level: f64,
+    x_padding_level: f64,
+    latents: &'a EvenNormals,
 }
 
 impl<T: Real> Context<'_, T> {
@@ -305,8 +316,10 @@ impl<T: Real> Context<'_, T> {
         worker: &mut Worker<T>,
         data: &Data<T>,
         rows: &[usize],
+        tile: usize,
         mut noise: Stream,
     ) {
+        let rows = &rows[tile * ROWS..(tile * ROWS + ROWS).min(rows.len())];
         let layout = self.layout;
         let deviation = |initial: f64| T::of(initial * self.noise_level);
         let (y_noise, z_noise) = (deviation(self.settings.y_noise), deviation(self.settings.z_noise));
@@ -314,7 +327,8 @@ impl<T: Real> Context<'_, T> {
         let count = rows.len();
         slot.squares = [0.0; 3];
         gather(&mut slot.x, rows, |row| data.x_row(row));
-        add_noise(&mut slot.x[layout.x * ROWS..], padding_noise, count, &mut noise);
+        let x_padding_noise = T::of(self.settings.padding_noise * self.x_padding_level);
+        add_noise(&mut slot.x[layout.x * ROWS..], x_padding_noise, count, &mut noise);
 
         slot.forward.state.copy_from_slice(&slot.x);
         self.forward(&mut slot.forward, worker, count);
@@ -335,7 +349,7 @@ impl<T: Real> Context<'_, T> {
         slot.sampling.state.copy_from_slice(start);
         let latent = &mut slot.sampling.state[..layout.z * ROWS];
         latent.fill(T::zero());
-        add_noise(latent, T::one(), count, &mut noise);
+        self.latents.fill_tile(latent, tile * ROWS, count);
         self.inverse(&mut slot.reconstruction, worker, count);
         self.inverse(&mut slot.sampling, worker, count);
         self.inverse_squares(slot, count);
@@ -469,7 +483,7 @@ mod tests {
     use crate::flow::affine::AffineCoupling;
     use crate::flow::shuffle::Shuffle;
     use crate::loss::mmd::mmd;
-    use crate::random::{Purpose, Seed};
+    use crate::random::{Purpose, Seed, fill_normal};
     use crate::subnet::Activation;
 
     const ROWS_OF_DATA: usize = 40;

@@ -2,7 +2,7 @@
 
 use super::objective::{Data, Noise, Objective};
 use super::optimizer::{Adam, Limiter, Moments};
-use super::schedule::decayed;
+use super::schedule::{Course, rate};
 use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
 use rand::seq::SliceRandom;
@@ -15,19 +15,17 @@ pub struct Settings {
     pub batch_size: usize,
     /// Epochs at most.
     pub max_iter: usize,
-    /// Learning rate at the start.
+    /// Highest learning rate.
     pub learning_rate: f64,
-    /// Fraction of it that is left at the end.
-    pub rate_decay: f64,
     /// How rate and weights change with the epochs.
     pub schedule: Schedule,
     /// Constants of the optimizer.
     pub adam: Adam,
-    /// Whether to hold out rows, keep the best weights and stop when nothing improves.
+    /// Whether to hold out rows, keep the best weights and finish when nothing improves.
     pub early_stopping: bool,
     /// Fraction of the rows held out.
     pub validation_fraction: f64,
-    /// Epochs without improvement before it stops.
+    /// Epochs without improvement before the learning rate falls for the rest of the fit.
     pub n_iter_no_change: usize,
     /// Seed of order, split and noise.
     pub seed: Seed,
@@ -36,8 +34,8 @@ pub struct Settings {
 /// Whether a fit is a course from start to end, or a piece of a longer one whose length nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// The learning rate decays and the ramped weights grow until the last epoch.
-    Decay,
+    /// The learning rate rises, stays and falls, noise and ramped weights change until the last epoch.
+    Course,
     /// Constant learning rate, full weights.
     Constant,
 }
@@ -105,6 +103,7 @@ pub fn fit<T: Real>(
         settings,
         stop,
         rate: settings.learning_rate,
+        course: Course::new(settings.max_iter),
         step: moments.steps(),
         limiter: Limiter::default(),
         rates,
@@ -113,7 +112,7 @@ pub fn fit<T: Real>(
     let mut rollbacks = 0;
     let mut ending = Ending::Completed;
     let mut number = 0;
-    while number < settings.max_iter {
+    while !looper.course.is_over(number) {
         order(&mut training, settings.seed, looper.step);
         let Some(terms) = looper.epoch(parameters, moments, &training, number) else {
             ending = Ending::Interrupted;
@@ -139,9 +138,12 @@ pub fn fit<T: Real>(
         history.push(epoch);
         keeper.judge(parameters, number, judged, !validation.is_empty());
         let settled = looper.objective.settled(looper.progress(number as f64));
-        if settings.early_stopping && settled && keeper.waited(number, settled) >= settings.n_iter_no_change {
+        let stagnates = settled && keeper.waited(number, settled) >= settings.n_iter_no_change;
+        if settings.early_stopping && stagnates && !looper.cools(number) {
+            // The best weights, and not the last ones, are worth ending.
+            keeper.restore(parameters);
+            looper.course.cool_from(number);
             ending = Ending::Stopped;
-            break;
         }
     }
     if !history.is_empty() {
@@ -207,6 +209,7 @@ struct Loop<'a, T> {
     settings: &'a Settings,
     stop: &'a AtomicBool,
     rate: f64,
+    course: Course,
     step: u64,
     limiter: Limiter,
     rates: Vec<T>,
@@ -216,9 +219,14 @@ impl<T: Real> Loop<'_, T> {
     /// How far the fit has come after so many epochs.
     fn progress(&self, epochs: f64) -> f64 {
         match self.settings.schedule {
-            Schedule::Decay => epochs / self.settings.max_iter as f64,
+            Schedule::Course => self.course.progress(epochs),
             Schedule::Constant => 1.0,
         }
+    }
+
+    /// Whether the learning rate falls by now, or always does as it likes.
+    fn cools(&self, epoch: usize) -> bool {
+        self.settings.schedule == Schedule::Constant || self.course.cools(epoch)
     }
 
     /// One pass over the rows; `None` when interrupted. Returns the mean terms.
@@ -245,7 +253,7 @@ impl<T: Real> Loop<'_, T> {
             }
             self.limiter.limit(&mut gradient);
             let rate = match self.settings.schedule {
-                Schedule::Decay => decayed(self.rate, self.settings.rate_decay, progress),
+                Schedule::Course => self.rate * rate(progress),
                 Schedule::Constant => self.rate,
             };
             moments.step(&self.settings.adam, rate, &self.rates, parameters, &gradient);

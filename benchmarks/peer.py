@@ -1,0 +1,29 @@
+"""What the comparisons share: running a peer's script with its own Python, and a table in Markdown."""
+
+import json
+import subprocess
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent
+
+
+def run_peer(python, script, **options):
+    """Run a script of this folder with the peer's Python and return what it prints.
+
+    An option that is True becomes a flag.
+    """
+    arguments = []
+    for name, value in options.items():
+        arguments.append("--" + name.replace("_", "-"))
+        if value is not True:
+            arguments.append(str(value))
+    command = [str(python), str(BENCHMARKS / script), *arguments]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_markdown(titles, rows):
+    """Print a table."""
+    print("| " + " | ".join(titles) + " |")
+    print("|" + " --- |" * len(titles))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
