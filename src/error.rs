@@ -53,6 +53,9 @@ pub enum Error {
         /// Its column.
         column: usize,
     },
+    /// What was asked for does not exist for this model.
+    #[error("{0}")]
+    Undefined(String),
     /// A file is not one of ours, is damaged, or is from a later version.
     #[error("cannot read the model: {0}")]
     Format(String),

@@ -1,15 +1,16 @@
 //! Fitting an invertible network to pairs of x and y: from arrays in the user's units to a model.
 
 use crate::error::{Error, Result};
-use crate::flow::Invertible;
+use crate::flow::{Invertible, Keep};
 use crate::layout::Layout;
-use crate::model::{Architecture, Model};
+use crate::model::{Architecture, Mixing, Model, SamplingNoise};
 use crate::random::Purpose;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
 use crate::train::fit::{self, Epoch, Outcome};
-use crate::train::objective::Data;
+use crate::train::likelihood::{self, Likelihood};
+use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
 use ndarray::ArrayView2;
 use std::sync::atomic::AtomicBool;
@@ -17,11 +18,9 @@ use std::sync::atomic::AtomicBool;
 /// Everything a fit can be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Latent variables.
-    pub latent_dim: usize,
-    /// Width of the network; `None` is the smallest that fits.
-    pub total_dim: Option<usize>,
-    /// Blocks of two couplings and a permutation.
+    /// What the network maps x to.
+    pub target: Target,
+    /// Blocks of two couplings and a mixing.
     pub n_blocks: usize,
     /// Hidden layers of every subnetwork.
     pub hidden_layer_sizes: Vec<usize>,
@@ -29,10 +28,54 @@ pub struct Settings {
     pub activation: Activation,
     /// Bound on the log scale of a coupling.
     pub clamp: f64,
-    /// Terms, noise and kernels.
-    pub objective: bidirectional::Settings,
+    /// What mixes the columns between blocks.
+    pub mixing: Mixing,
+    /// Whether the backward rebuilds what the forward saw instead of storing it.
+    pub recompute: bool,
+    /// What is minimised.
+    pub objective: Objective,
     /// The training loop.
     pub training: fit::Settings,
+}
+
+/// What the network maps x to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// z and y; a total width of `None` is the smallest that fits.
+    Joint {
+        /// Latent variables.
+        latent_dim: usize,
+        /// Width of the network.
+        total_dim: Option<usize>,
+    },
+    /// z alone; the subnetworks see y.
+    Conditional,
+}
+
+/// What a fit minimises.
+#[derive(Clone, Debug)]
+pub enum Objective {
+    /// The paper's sum of terms for both directions.
+    Bidirectional(bidirectional::Settings),
+    /// The negative log density.
+    Likelihood(likelihood::Settings),
+}
+
+impl Objective {
+    /// The noise that posterior samples are drawn with: what training ended with. Beside padded x there is none: the
+    /// paper's samples come from exact y and zero padding, and have no density anyway.
+    fn sampling_noise(&self, layout: &Layout) -> SamplingNoise {
+        match self {
+            Self::Likelihood(settings) => {
+                SamplingNoise { y: settings.y_noise, padding: settings.padding_noise }
+            }
+            Self::Bidirectional(_) if layout.total > layout.x => SamplingNoise::default(),
+            Self::Bidirectional(settings) => SamplingNoise {
+                y: settings.y_noise * settings.noise_decay,
+                padding: settings.padding_noise * settings.noise_decay,
+            },
+        }
+    }
 }
 
 /// A model and what training needs to go on from it.
@@ -68,23 +111,42 @@ pub fn fit(
     let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
     let chain = model.architecture.chain()?;
     let batch = settings.training.batch_size.min(data.rows());
-    let mut objective = Bidirectional::new(&chain, layout, settings.objective.clone(), batch);
+    let mut objective: Box<dyn objective::Objective<f32>> = match &settings.objective {
+        // Its tiles wait for the whole batch: their hidden layers would not stay in the cache until the backward.
+        Objective::Bidirectional(terms) => {
+            let keep = if settings.recompute { Keep::Result } else { Keep::States };
+            Box::new(Bidirectional::new(&chain, layout, terms.clone(), keep, batch))
+        }
+        Objective::Likelihood(noise) => {
+            let keep = if settings.recompute { Keep::Result } else { Keep::Activations };
+            Box::new(Likelihood::new(&chain, layout, *noise, keep, batch))
+        }
+    };
     let parameters = &mut model.parameters;
-    let outcome = fit::fit(&mut objective, parameters, &mut moments, &data, &settings.training, stop, report);
+    let outcome =
+        fit::fit(objective.as_mut(), parameters, &mut moments, &data, &settings.training, stop, report);
+    drop(objective);
     Ok((Trained { model, moments }, outcome))
 }
 
 fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<Trained> {
-    let layout = Layout::new(x.ncols(), y.ncols(), settings.latent_dim, settings.total_dim)?;
+    let layout = match settings.target {
+        Target::Joint { latent_dim, total_dim } => Layout::new(x.ncols(), y.ncols(), latent_dim, total_dim)?,
+        Target::Conditional => Layout::conditional(x.ncols(), y.ncols()),
+    };
     let seed = settings.training.seed;
-    let architecture = Architecture::new(
+    let architecture = Architecture {
         layout,
-        settings.n_blocks,
-        &settings.hidden_layer_sizes,
-        settings.activation,
-        settings.clamp,
-        seed,
-    )?;
+        n_blocks: settings.n_blocks,
+        hidden_layer_sizes: settings.hidden_layer_sizes.clone(),
+        activation: settings.activation,
+        clamp: settings.clamp,
+        mixing: settings.mixing,
+        orders: Vec::new(),
+        rotations: Vec::new(),
+        noise: settings.objective.sampling_noise(&layout),
+    };
+    let architecture = architecture.random(seed)?;
     let chain = architecture.chain()?;
     let mut parameters = vec![0.0f32; Invertible::<f32>::parameters(&chain)];
     chain.initialise(&mut parameters, &mut seed.stream(Purpose::Weights, 0));
@@ -137,13 +199,14 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
-            latent_dim: 1,
-            total_dim: Some(4),
+            target: Target::Joint { latent_dim: 1, total_dim: Some(4) },
             n_blocks: 2,
             hidden_layer_sizes: vec![16],
             activation: Activation::Relu,
             clamp: 2.0,
-            objective: bidirectional::Settings {
+            mixing: Mixing::Shuffle,
+            recompute: false,
+            objective: Objective::Bidirectional(bidirectional::Settings {
                 y_weight: 3.0,
                 z_weight: 30.0,
                 x_weight: 30.0,
@@ -157,7 +220,7 @@ mod tests {
                 ramp: 0.002,
                 noise_decay: 0.1,
                 x_condition: 0.0,
-            },
+            }),
             training: fit::Settings {
                 batch_size: 200,
                 max_iter: 5,
@@ -237,7 +300,7 @@ mod tests {
         let mut broken = x.clone();
         broken[[4, 1]] = f64::NAN;
         assert_eq!(refused(broken.view(), y.view()), "x must be finite, got NaN at row 4, column 1");
-        let narrow = Settings { total_dim: Some(1), ..settings() };
+        let narrow = Settings { target: Target::Joint { latent_dim: 1, total_dim: Some(1) }, ..settings() };
         let error = fit(x.view(), y.view(), &narrow, None, &AtomicBool::new(false), |_| {}).unwrap_err();
         assert!(error.to_string().starts_with("total_dim must be at least"), "{error}");
     }

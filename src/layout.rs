@@ -1,4 +1,5 @@
-//! Which columns of the network are which: [x, padding] on one side, [z, padding, y] on the other.
+//! Which columns of the network are which: [x, padding] on one side, [z, padding, y] on the other; or, where the
+//! subnetworks see y instead, x and z.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ pub struct Layout {
     pub z: usize,
     /// Width of the network.
     pub total: usize,
+    /// Whether y is shown to the subnetworks instead of being part of the network's result.
+    pub conditional: bool,
 }
 
 impl Layout {
@@ -28,7 +31,17 @@ impl Layout {
             );
             return Err(Error::setting("total_dim", total, needs));
         }
-        Ok(Self { x, y, z, total })
+        Ok(Self { x, y, z, total, conditional: false })
+    }
+
+    /// The network between x and z whose subnetworks see y.
+    pub fn conditional(x: usize, y: usize) -> Self {
+        Self { x, y, z: x, total: x, conditional: true }
+    }
+
+    /// Columns that the subnetworks see besides the network's own.
+    pub fn condition(&self) -> usize {
+        if self.conditional { self.y } else { 0 }
     }
 
     /// Columns of the x side beyond x.
@@ -38,11 +51,11 @@ impl Layout {
 
     /// Columns of the other side between z and y.
     pub fn yz_padding(&self) -> Range<usize> {
-        self.z..self.total - self.y
+        self.z..self.y_columns().start
     }
 
     /// Columns of y on the other side.
     pub fn y_columns(&self) -> Range<usize> {
-        self.total - self.y..self.total
+        self.total - (self.y - self.condition())..self.total
     }
 }

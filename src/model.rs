@@ -3,11 +3,14 @@
 use crate::error::{Error, Result};
 use crate::flow::affine::AffineCoupling;
 use crate::flow::chain::Chain;
+use crate::flow::learned_linear::LearnedLinear;
+use crate::flow::orthogonal::Orthogonal;
 use crate::flow::shuffle::Shuffle;
 use crate::flow::{Invertible, Keep, Map, Pass};
 use crate::kernels::ROWS;
 use crate::layout::Layout;
-use crate::random::{Purpose, Seed, fill_normal};
+use crate::loss::likelihood::add_normal_log_density;
+use crate::random::{Purpose, Seed, Stream, fill_normal};
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use ndarray::{Array2, ArrayView2};
@@ -19,62 +22,126 @@ use serde::{Deserialize, Serialize};
 pub struct Architecture {
     /// Columns of both sides.
     pub layout: Layout,
+    /// Blocks of two couplings and a mixing of the columns.
+    pub n_blocks: usize,
     /// Hidden layers of every subnetwork.
     pub hidden_layer_sizes: Vec<usize>,
     /// Between the layers of a subnetwork.
     pub activation: Activation,
     /// Bound on the log scale of a coupling.
     pub clamp: f64,
-    /// The permutation after each block: column c of the result is column `order[c]` before.
+    /// What mixes the columns after each block.
+    pub mixing: Mixing,
+    /// A permutation for each block, where it has one: column c of the result is column `order[c]` before.
     pub orders: Vec<Vec<usize>>,
+    /// A rotation for each block, where it has one, row by row. Numbers: they are kept beside the parameters.
+    #[serde(skip)]
+    pub rotations: Vec<Vec<f64>>,
+    /// Noise that posterior samples are drawn with.
+    pub noise: SamplingNoise,
+}
+
+/// What mixes the columns between blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mixing {
+    /// A fixed permutation.
+    Shuffle,
+    /// A fixed rotation.
+    Orthogonal,
+    /// A learned linear map.
+    Learned,
+}
+
+impl Mixing {
+    /// By the name that users give it.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "shuffle" => Ok(Self::Shuffle),
+            "orthogonal" => Ok(Self::Orthogonal),
+            "learned" => Ok(Self::Learned),
+            _ => Err(Error::setting("permutation", name, "\"shuffle\", \"orthogonal\" or \"learned\"")),
+        }
+    }
+}
+
+/// Standard deviations, in standardised units, of what the inverse starts from besides z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SamplingNoise {
+    /// Around the observation.
+    pub y: f64,
+    /// Of the padding beside z and y.
+    pub padding: f64,
 }
 
 /// Bound on every number of columns, blocks and hidden units; products of a few stay far from overflow.
 const LARGEST_SIZE: usize = 1 << 16;
 
 impl Architecture {
-    /// A new network of `n_blocks` blocks with random fixed permutations.
-    pub fn new(
-        layout: Layout,
-        n_blocks: usize,
-        hidden_layer_sizes: &[usize],
-        activation: Activation,
-        clamp: f64,
-        seed: Seed,
-    ) -> Result<Self> {
-        if n_blocks == 0 {
-            return Err(Error::setting("n_blocks", n_blocks, "at least 1"));
+    /// Checks the settings of a new network, and draws what is fixed and random in it.
+    pub fn random(mut self, seed: Seed) -> Result<Self> {
+        if self.n_blocks == 0 {
+            return Err(Error::setting("n_blocks", self.n_blocks, "at least 1"));
         }
-        if hidden_layer_sizes.contains(&0) {
-            let got = format!("{hidden_layer_sizes:?}");
+        if self.hidden_layer_sizes.contains(&0) {
+            let got = format!("{:?}", self.hidden_layer_sizes);
             return Err(Error::setting("hidden_layer_sizes", got, "positive sizes"));
         }
-        if !(clamp > 0.0 && clamp.is_finite()) {
-            return Err(Error::setting("clamp", clamp, "positive and finite"));
+        if !(self.clamp > 0.0 && self.clamp.is_finite()) {
+            return Err(Error::setting("clamp", self.clamp, "positive and finite"));
         }
-        let order = |block| {
-            Shuffle::random(layout.total, &mut seed.stream(Purpose::Mixing, block as u64)).into_order()
-        };
-        let orders = (0..n_blocks).map(order).collect();
-        Ok(Self { layout, hidden_layer_sizes: hidden_layer_sizes.to_vec(), activation, clamp, orders })
+        let total = self.layout.total;
+        let streams = (0..self.n_blocks).map(|block| seed.stream(Purpose::Mixing, block as u64));
+        match self.mixing {
+            Mixing::Orthogonal => {
+                let rotation = |mut stream| Orthogonal::random(total, &mut stream).into_matrix();
+                self.rotations = streams.map(rotation).collect();
+            }
+            Mixing::Shuffle | Mixing::Learned => {
+                let order = |mut stream| Shuffle::random(total, &mut stream).into_order();
+                self.orders = streams.map(order).collect();
+            }
+        }
+        Ok(self)
     }
 
     /// The chain of this shape, after a check that nothing in it is absurd (a file may say anything).
     pub fn chain(&self) -> Result<Chain> {
-        let Layout { x, y, z, total } = self.layout;
-        let sizes = [x, y, z, total, self.orders.len(), self.hidden_layer_sizes.len()];
+        self.check_sizes()?;
+        let (layout, total) = (self.layout, self.layout.total);
+        let mut maps = Vec::with_capacity(2 * self.n_blocks);
+        for block in 0..self.n_blocks {
+            let (hidden, activation) = (&self.hidden_layer_sizes, self.activation);
+            let coupling = AffineCoupling::new(total, layout.condition(), hidden, activation, self.clamp);
+            maps.push(Map::Affine(coupling));
+            maps.push(match self.mixing {
+                Mixing::Orthogonal => Map::Orthogonal(Orthogonal::new(self.rotations[block].clone(), total)?),
+                Mixing::Shuffle => Map::Shuffle(Shuffle::new(self.orders[block].clone(), total)?),
+                Mixing::Learned => {
+                    let permutation = Shuffle::new(self.orders[block].clone(), total)?;
+                    Map::LearnedLinear(LearnedLinear::new(permutation, total))
+                }
+            });
+        }
+        Ok(Chain::new(total, maps))
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let Layout { x, y, z, total, conditional } = self.layout;
+        let sizes = [x, y, z, total, self.n_blocks, self.hidden_layer_sizes.len()];
         if let Some(size) = sizes.iter().chain(&self.hidden_layer_sizes).find(|&&size| size > LARGEST_SIZE) {
             return Err(Error::Format(format!("a size of {size} is beyond {LARGEST_SIZE}")));
         }
-        Layout::new(x, y, z, Some(total))?;
-        let total = self.layout.total;
-        let mut maps = Vec::with_capacity(2 * self.orders.len());
-        for order in &self.orders {
-            let block = AffineCoupling::new(total, 0, &self.hidden_layer_sizes, self.activation, self.clamp);
-            maps.push(Map::Affine(block));
-            maps.push(Map::Shuffle(Shuffle::new(order.clone(), total)?));
+        let fits = if conditional { self.layout == Layout::conditional(x, y) } else { total >= x.max(y + z) };
+        let mixings =
+            if self.mixing == Mixing::Orthogonal { self.rotations.len() } else { self.orders.len() };
+        if x == 0 || !fits || mixings != self.n_blocks {
+            return Err(Error::Format("its numbers of columns or blocks do not fit together".into()));
         }
-        Ok(Chain::new(total, maps))
+        let SamplingNoise { y, padding } = self.noise;
+        if !(y >= 0.0 && y.is_finite() && padding >= 0.0 && padding.is_finite()) {
+            return Err(Error::Format("its noise is negative or not finite".into()));
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +162,7 @@ pub struct Model {
 /// Memory of one thread.
 struct Workspace {
     state: Vec<f32>,
+    y: Vec<f32>,
     logdet: Vec<f32>,
     record: Vec<f32>,
     scratch: Vec<f32>,
@@ -129,62 +197,116 @@ impl Model {
         let rows = y.len().checked_div(layout.y).unwrap_or(0) * n;
         let mut samples = vec![0.0; rows * layout.x];
         self.for_each_tile(&mut samples, layout.x, rows, |tile, rows, workspace, out| {
-            let state = &mut workspace.state;
-            state.fill(0.0);
-            let mut stream = seed.stream(Purpose::Posterior, tile as u64);
-            fill_normal(&mut state[..layout.z * ROWS], 1.0, &mut stream);
-            for (c, column) in layout.y_columns().enumerate() {
-                for r in 0..rows {
-                    state[column * ROWS + r] = y[(tile * ROWS + r) / n * layout.y + c];
-                }
-            }
+            fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(tile * ROWS + r) / n * layout.y..]);
+            self.draw_start(workspace, &mut seed.stream(Purpose::Posterior, tile as u64));
             self.inverse(workspace, rows);
             restore(&self.x_scaling, &workspace.state, rows, out);
         });
         Ok(samples)
     }
 
+    /// Sets the state that an inverse pass starts from: random z, the observation and the padding, with noise.
+    fn draw_start(&self, workspace: &mut Workspace, stream: &mut Stream) {
+        let Workspace { state, y, .. } = workspace;
+        let (layout, noise) = (self.layout(), self.architecture.noise);
+        let (latent, rest) = state.split_at_mut(layout.z * ROWS);
+        fill_normal(latent, 1.0, stream);
+        let (padding, observed) = rest.split_at_mut(layout.yz_padding().len() * ROWS);
+        fill_normal(padding, noise.padding as f32, stream);
+        if !observed.is_empty() {
+            fill_normal(observed, noise.y as f32, stream);
+            observed.iter_mut().zip(y).for_each(|(value, y)| *value += *y);
+        }
+    }
+
     /// The learned forward process, in the user's units.
     pub fn predict(&self, x: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let start = self.layout().y_columns().start * ROWS;
-        self.map_x(x, self.layout().y, |state, rows, out| {
-            restore(&self.y_scaling, &state[start..], rows, out);
+        let layout = self.layout();
+        if layout.conditional {
+            return Err(Error::Undefined("a conditional network has learned no forward process".into()));
+        }
+        let start = layout.y_columns().start * ROWS;
+        self.map_pairs(x, None, layout.y, |workspace, rows, out| {
+            restore(&self.y_scaling, &workspace.state[start..], rows, out);
         })
     }
 
-    /// The latent variables of x.
-    pub fn latent(&self, x: ArrayView2<f64>) -> Result<Array2<f64>> {
+    /// The latent variables of x; y is needed where the subnetworks see it.
+    pub fn latent(&self, x: ArrayView2<f64>, y: Option<ArrayView2<f64>>) -> Result<Array2<f64>> {
         let columns = self.layout().z;
-        self.map_x(x, columns, |state, rows, out| {
+        if self.layout().conditional && y.is_none() {
+            return Err(Error::setting("y", "None", "the observations that belong to x"));
+        }
+        self.map_pairs(x, y, columns, |workspace, rows, out| {
             for r in 0..rows {
                 for c in 0..columns {
-                    out[r * columns + c] = f64::from(state[c * ROWS + r]);
+                    out[r * columns + c] = f64::from(workspace.state[c * ROWS + r]);
                 }
             }
         })
     }
 
-    /// Runs x forward and lets `collect` fill the rows of the result from each tile.
-    fn map_x(
+    /// log p(x | y) of the density that `posterior` draws from, for rows of x and y, in the user's units.
+    pub fn log_prob(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Vec<f64>> {
+        let (layout, noise) = (self.layout(), self.architecture.noise);
+        if layout.total > layout.x {
+            return Err(Error::Undefined(format!(
+                "posterior samples have no density here: x has {} columns and the network is {} wide, and what it \
+                 makes of the padding beside x is thrown away; take latent_dim = {} and no total_dim, or ConditionalINN",
+                layout.x,
+                layout.total,
+                layout.x.saturating_sub(layout.y).max(1),
+            )));
+        }
+        let log_scale: f64 = self.x_scaling.scale.iter().map(|scale| scale.ln()).sum();
+        let densities = self.map_pairs(x, Some(y), 1, |workspace, rows, out| {
+            for (sum, &logdet) in out.iter_mut().zip(&workspace.logdet) {
+                *sum = f64::from(logdet) - log_scale;
+            }
+            let parts = [
+                (0..layout.z, None, 1.0),
+                (layout.yz_padding(), None, noise.padding),
+                (layout.y_columns(), Some(&workspace.y[..]), noise.y),
+            ];
+            for (columns, target, deviation) in parts {
+                let values = &workspace.state[columns.start * ROWS..columns.end * ROWS];
+                add_normal_log_density(values, target, deviation, rows, out);
+            }
+        })?;
+        Ok(densities.into_raw_vec_and_offset().0)
+    }
+
+    /// Runs x forward, seen with y where it is given, and lets `collect` fill the rows of the result from each tile.
+    fn map_pairs(
         &self,
         x: ArrayView2<f64>,
+        y: Option<ArrayView2<f64>>,
         columns: usize,
-        collect: impl Fn(&[f32], usize, &mut [f64]) + Sync,
+        collect: impl Fn(&Workspace, usize, &mut [f64]) + Sync,
     ) -> Result<Array2<f64>> {
         let layout = self.layout();
         check_columns("x", x, layout.x)?;
         let rows = x.nrows();
         let x = self.x_scaling.standardise(x);
+        let y = match y {
+            Some(y) => {
+                check_columns("y", y, layout.y)?;
+                if y.nrows() != rows {
+                    return Err(Error::Rows { x: rows, y: y.nrows() });
+                }
+                Some(self.y_scaling.standardise(y))
+            }
+            None => None,
+        };
         let mut values = vec![0.0; rows * columns];
         self.for_each_tile(&mut values, columns, rows, |tile, rows, workspace, out| {
-            workspace.state.fill(0.0);
-            for r in 0..rows {
-                for c in 0..layout.x {
-                    workspace.state[c * ROWS + r] = x[(tile * ROWS + r) * layout.x + c];
-                }
+            let first = tile * ROWS;
+            fill_tile(&mut workspace.state, layout.x, rows, |r| &x[(first + r) * layout.x..]);
+            if let Some(y) = &y {
+                fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(first + r) * layout.y..]);
             }
             self.forward(workspace, rows);
-            collect(&workspace.state, rows, out);
+            collect(workspace, rows, out);
         });
         Ok(Array2::from_shape_vec((rows, columns), values).expect("rows times columns values"))
     }
@@ -212,24 +334,34 @@ impl Model {
         let chain = &self.chain;
         Workspace {
             state: zeros(self.layout().total * ROWS),
+            y: zeros(self.layout().y * ROWS),
             logdet: zeros(ROWS),
-            record: zeros(Invertible::<f32>::record_len(chain, Keep::States)),
+            record: zeros(Invertible::<f32>::record_len(chain, Keep::Result)),
             scratch: zeros(Invertible::<f32>::scratch_len(chain)),
         }
     }
 
-    fn pass(&self, rows: usize) -> Pass<'_, f32> {
-        Pass { parameters: &self.parameters, condition: &[], rows, keep: Keep::States }
-    }
-
     fn forward(&self, workspace: &mut Workspace, rows: usize) {
-        let Workspace { state, logdet, record, scratch } = workspace;
-        self.chain.forward(&self.pass(rows), state, logdet, record, scratch);
+        let Workspace { state, y, logdet, record, scratch } = workspace;
+        let pass = Pass { parameters: &self.parameters, condition: y, rows, keep: Keep::Result };
+        logdet.fill(0.0);
+        self.chain.forward(&pass, state, logdet, record, scratch);
     }
 
     fn inverse(&self, workspace: &mut Workspace, rows: usize) {
-        let Workspace { state, logdet, record, scratch } = workspace;
-        self.chain.inverse(&self.pass(rows), state, logdet, record, scratch);
+        let Workspace { state, y, logdet, record, scratch } = workspace;
+        let pass = Pass { parameters: &self.parameters, condition: y, rows, keep: Keep::Result };
+        self.chain.inverse(&pass, state, logdet, record, scratch);
+    }
+}
+
+/// Fills the leading columns of a tile, zero elsewhere.
+fn fill_tile<'a>(tile: &mut [f32], columns: usize, rows: usize, row: impl Fn(usize) -> &'a [f32]) {
+    tile.fill(0.0);
+    for r in 0..rows {
+        for (c, &value) in row(r)[..columns].iter().enumerate() {
+            tile[c * ROWS + r] = value;
+        }
     }
 }
 

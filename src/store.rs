@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::inn::Trained;
-use crate::model::{Architecture, Model};
+use crate::model::{Architecture, Mixing, Model};
 use crate::scaling::Scaling;
 use crate::train::optimizer::Moments;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -48,6 +48,9 @@ pub fn to_bytes(trained: &Trained, estimator: &str, with_moments: bool) -> Resul
     ] {
         tensors.push((name, double(values)));
     }
+    if !model.architecture.rotations.is_empty() {
+        tensors.push(("rotations", double(&model.architecture.rotations.concat())));
+    }
     if with_moments {
         let (first, second) = moments.parts();
         tensors.extend([("moments.first", single(first)), ("moments.second", single(second))]);
@@ -67,7 +70,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Trained, String)> {
     let header = metadata.metadata().as_ref().and_then(|map| map.get(HEADER));
     let header = header.ok_or_else(|| Error::Format("it holds no innverse model".into()))?;
     check_version(header)?;
-    let header: Header = serde_json::from_str(header).map_err(format_error)?;
+    let mut header: Header = serde_json::from_str(header).map_err(format_error)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(format_error)?;
     let scaling = |side: &str, columns: usize| -> Result<Scaling> {
         let shift = read_double(&tensors, &format!("{side}.shift"), columns)?;
@@ -78,6 +81,11 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Trained, String)> {
         Ok(Scaling { shift, scale })
     };
     let layout = header.architecture.layout;
+    if header.architecture.mixing == Mixing::Orthogonal {
+        let (count, square) = (header.architecture.n_blocks, layout.total.saturating_mul(layout.total));
+        let values = read_double(&tensors, "rotations", count.saturating_mul(square))?;
+        header.architecture.rotations = values.chunks(square.max(1)).map(<[f64]>::to_vec).collect();
+    }
     let (x, y) = (scaling("x", layout.x)?, scaling("y", layout.y)?);
     let model = Model::new(header.architecture, x, y, read_single(&tensors, "parameters", None)?)?;
     let count = Some(model.parameters.len());
@@ -146,7 +154,9 @@ fn double(values: &[f64]) -> (Dtype, Vec<u8>) {
 fn raw<'a>(tensors: &'a SafeTensors, name: &str, dtype: Dtype, count: Option<usize>) -> Result<&'a [u8]> {
     let tensor = tensors.tensor(name).map_err(format_error)?;
     let width = dtype.bitsize() / 8;
-    if tensor.dtype() != dtype || count.is_some_and(|count| tensor.data().len() != count * width) {
+    if tensor.dtype() != dtype
+        || count.is_some_and(|count| tensor.data().len() != count.saturating_mul(width))
+    {
         return Err(Error::Format(format!("{name} has another type or length than its shape needs")));
     }
     Ok(tensors.tensor(name).map_err(format_error)?.data())

@@ -10,17 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import plot, problems
+    from . import baselines, metrics, plot, problems
+    from ._conditional import ConditionalINN
     from ._core import __version__
     from ._inn import INN
     from ._load import load
 
-__all__ = ["INN", "__version__", "load", "plot", "problems"]
+__all__ = ["INN", "ConditionalINN", "__version__", "baselines", "load", "metrics", "plot", "problems"]
 
 # Where each name lives. They are imported when first used: scikit-learn alone takes longer to import
 # than `import innverse` may.
-_HOMES = {"INN": "._inn", "load": "._load", "__version__": "._core"}
-_MODULES = ("plot", "problems")
+_HOMES = {"ConditionalINN": "._conditional", "INN": "._inn", "load": "._load", "__version__": "._core"}
+_MODULES = ("baselines", "metrics", "plot", "problems")
 
 
 def __getattr__(name: str) -> Any:

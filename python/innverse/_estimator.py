@@ -51,15 +51,8 @@ class PosteriorEstimator(BaseEstimator):
     total_dim_: int
 
     @abstractmethod
-    def _train(
-        self,
-        x: FloatArray,
-        y: FloatArray,
-        previous: _core.Model | None,
-        overrides: dict[str, Any],
-        progress: Any,
-    ) -> tuple[_core.Model, dict[str, Any]]:
-        """Call the core's fit."""
+    def _settings(self, dx: int, dy: int) -> dict[str, Any]:
+        """Return the core's settings: the parameters, checked and with the choices made."""
 
     def fit(self, x: Any, y: Any) -> Self:
         """Learn p(x | y) from simulations.
@@ -120,7 +113,11 @@ class PosteriorEstimator(BaseEstimator):
         previous = self._model if going_on else None
         epochs = overrides.get("max_iter", self.max_iter)
         with _Progress(epochs, self.verbose) as progress:
-            model, outcome = self._train(x_table, y_table, previous, overrides, progress)
+            settings = {**self._settings(x_table.shape[1], y_table.shape[1]), **overrides}
+            settings["seed"] = self._seed(self.random_state)
+            model, outcome = _core.fit_network(
+                x_table, y_table, settings, self._threads(), previous, progress
+            )
         if not outcome["history"]["epoch"]:
             if outcome["ending"] == "interrupted":
                 raise KeyboardInterrupt("interrupted before the first epoch was complete")
@@ -182,6 +179,30 @@ class PosteriorEstimator(BaseEstimator):
         shape = (n, -1) if single else (len(table), n, samples.shape[1])
         return samples.reshape(shape)
 
+    def log_prob(self, x: Any, y: Any) -> FloatArray:
+        """Return the natural log of the density that `posterior` draws from.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Parameters, one row for each row of y.
+        y : array-like of shape (n, dy)
+            Observations.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n,)
+            log p(x | y) in the user's units: the density of x, not of standardised x.
+
+        Raises
+        ------
+        ValueError
+            Where the x side of the network is padded: samples then have no density.
+        """
+        check_is_fitted(self)
+        x_table, y_table = self._pairs(x, y)
+        return self._model.log_prob(x_table, y_table, self._threads())
+
     def score(self, x: Any, y: Any) -> float:
         """Return minus the mean energy score of posterior draws, in standardised parameters.
 
@@ -202,11 +223,7 @@ class PosteriorEstimator(BaseEstimator):
             Higher is better; at most 0 for a model as good as the truth, on average.
         """
         check_is_fitted(self)
-        x_table = self._x_table(x)
-        if y is None:
-            raise ValueError("score needs y, the observations of x, got None")
-        y_table = as_table(y, "y")
-        check_same_rows(x_table, y_table)
+        x_table, y_table = self._pairs(x, y)
         seed = self._seed(self.random_state)
         draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
         draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)
@@ -257,6 +274,14 @@ class PosteriorEstimator(BaseEstimator):
             )
         validate_data(self, X=_named(x, table), reset=False, skip_check_array=True)
         return table
+
+    def _pairs(self, x: Any, y: Any) -> tuple[FloatArray, FloatArray]:
+        x_table = self._x_table(x)
+        if y is None:
+            raise ValueError("y must be the observations of x, got None")
+        y_table = as_table(y, "y")
+        check_same_rows(x_table, y_table)
+        return x_table, y_table
 
     def _seed(self, random_state: Any) -> int:
         return int(check_random_state(random_state).randint(SEED_BOUND))

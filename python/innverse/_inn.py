@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _core
 from ._estimator import PosteriorEstimator
+from ._network import CONSTRAINTS, POSITIVE, at_least, scales, shared_settings
 from ._validation import FloatArray
-
-
-def _at_least(kind: type, low: float) -> Any:
-    return Interval(kind, low, None, closed="left")
 
 
 class INN(PosteriorEstimator):
@@ -35,21 +31,32 @@ class INN(PosteriorEstimator):
     total_dim : int or None, default=None
         Width of the network; None is the smallest, max(dx, dy + latent_dim). A larger one pads both
         sides with zeros.
+    objective : {"bidirectional", "likelihood"}, default="bidirectional"
+        What training minimises: the paper's sum of losses in both directions, or the negative log density
+        by change of variables, -log N(z; 0, 1) - log N(y'; y, y_noise^2) - log |det d[z, y'] / dx|, where
+        [z, y'] is what the network makes of x.
     n_blocks : int, default=8
-        Blocks of two couplings, one for each half of the variables, and a fixed random permutation.
+        Blocks of two couplings, one for each half of the variables, each followed by a mixing of all.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of every subnetwork.
     activation : {"relu", "tanh", "silu", "elu"}, default="relu"
         Between the layers of a subnetwork.
     clamp : float, default=2.0
         Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2).
+    permutation : {"shuffle", "orthogonal", "learned"}, default="shuffle"
+        Mixing between blocks: a fixed random permutation, a fixed random rotation, or a learned linear map
+        that starts as a permutation.
+    memory : {"store", "recompute"}, default="store"
+        Whether training stores what the backward pass needs, or rebuilds it by running the network backwards:
+        then memory does not grow with the number of blocks.
     batch_size : int, default=500
         Rows of a training step.
     max_iter : int, default=100
         Epochs at most.
-    learning_rate_init : float, default=0.004
+    learning_rate_init : float or None, default=None
         Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
-        more. It rises to this over the first 3 % of training and falls to zero over the last 30 %.
+        more. It rises to this over the first 3 % of training and falls to zero over the last 30 %. None is
+        0.004 for the bidirectional objective and 0.0005 for the likelihood.
     weight_decay : float, default=2e-5
         L2 penalty on the weights.
     early_stopping : bool, default=True
@@ -72,12 +79,16 @@ class INN(PosteriorEstimator):
         Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, squared error of x
         rebuilt from perturbed z and y, mean square of the padding.
     y_noise, z_noise, padding_noise : float
-        Standard deviations of the noise added in training, in standardised units, at its start; a tenth of it
-        is left at the end, and none beside x.
+        Standard deviations of the noise in training, in standardised units, at its end. Posterior samples
+        are drawn with the same noise on y and on the padding beside it, except where x is padded and the
+        objective is bidirectional. A bidirectional fit starts with ten times as much on everything, and ends
+        with none on the padding beside x; a likelihood fit starts with 0.5 on y.
+        A y_noise of None is 0.01 for the bidirectional objective and 0.02 for the likelihood.
     z_kernels, x_kernels : sequence of float
         Scales C of the kernels C / (C + d^2) that the two MMDs sum.
-    adam_betas : tuple of two floats, default=(0.8, 0.9)
-        Decay rates of Adam's moments.
+    adam_betas : tuple of two floats or None, default=None
+        Decay rates of Adam's moments. None is (0.8, 0.9) for the bidirectional objective, as in the paper's
+        experiments, and (0.9, 0.99) for the likelihood.
     gradient_clamp : float, default=15.0
         Bound of every element of the gradient.
 
@@ -107,36 +118,22 @@ class INN(PosteriorEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "latent_dim": [_at_least(Integral, 1), None],
-        "total_dim": [_at_least(Integral, 1), None],
-        "n_blocks": [_at_least(Integral, 1)],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions({"relu", "tanh", "silu", "elu"})],
-        "clamp": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [_at_least(Integral, 1)],
-        "max_iter": [_at_least(Integral, 1)],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [_at_least(Real, 0)],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [_at_least(Integral, 1)],
-        "nan_policy": [StrOptions({"raise", "omit"})],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "y_weight": [_at_least(Real, 0)],
-        "z_weight": [_at_least(Real, 0)],
-        "x_weight": [_at_least(Real, 0)],
-        "reconstruction_weight": [_at_least(Real, 0)],
-        "padding_weight": [_at_least(Real, 0)],
-        "y_noise": [_at_least(Real, 0)],
-        "z_noise": [_at_least(Real, 0)],
-        "padding_noise": [_at_least(Real, 0)],
+        **CONSTRAINTS,
+        "latent_dim": [at_least(Integral, 1), None],
+        "total_dim": [at_least(Integral, 1), None],
+        "objective": [StrOptions({"bidirectional", "likelihood"})],
+        "y_weight": [at_least(Real, 0)],
+        "z_weight": [at_least(Real, 0)],
+        "x_weight": [at_least(Real, 0)],
+        "reconstruction_weight": [at_least(Real, 0)],
+        "padding_weight": [at_least(Real, 0)],
+        "y_noise": [POSITIVE, None],
+        "learning_rate_init": [POSITIVE, None],
+        "adam_betas": ["array-like", None],
+        "z_noise": [at_least(Real, 0)],
+        "padding_noise": [POSITIVE],
         "z_kernels": ["array-like"],
         "x_kernels": ["array-like"],
-        "adam_betas": ["array-like"],
-        "gradient_clamp": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -144,13 +141,16 @@ class INN(PosteriorEstimator):
         *,
         latent_dim: int | None = None,
         total_dim: int | None = None,
+        objective: str = "bidirectional",
         n_blocks: int = 8,
         hidden_layer_sizes: Sequence[int] = (128,),
         activation: str = "relu",
         clamp: float = 2.0,
+        permutation: str = "shuffle",
+        memory: str = "store",
         batch_size: int = 500,
         max_iter: int = 100,
-        learning_rate_init: float = 4e-3,
+        learning_rate_init: float | None = None,
         weight_decay: float = 2e-5,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -165,20 +165,23 @@ class INN(PosteriorEstimator):
         x_weight: float = 400.0,
         reconstruction_weight: float = 1.0,
         padding_weight: float = 1.0,
-        y_noise: float = 0.1,
-        z_noise: float = 0.1,
-        padding_noise: float = 0.05,
+        y_noise: float | None = None,
+        z_noise: float = 0.01,
+        padding_noise: float = 0.005,
         z_kernels: Sequence[float] = (0.0025, 0.04, 0.81),
         x_kernels: Sequence[float] = (0.001, 0.01, 0.25),
-        adam_betas: Sequence[float] = (0.8, 0.9),
+        adam_betas: Sequence[float] | None = None,
         gradient_clamp: float = 15.0,
     ):
         self.latent_dim = latent_dim
         self.total_dim = total_dim
+        self.objective = objective
         self.n_blocks = n_blocks
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.clamp = clamp
+        self.permutation = permutation
+        self.memory = memory
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate_init = learning_rate_init
@@ -204,36 +207,24 @@ class INN(PosteriorEstimator):
         self.adam_betas = adam_betas
         self.gradient_clamp = gradient_clamp
 
-    def _train(
-        self,
-        x: FloatArray,
-        y: FloatArray,
-        previous: _core.Model | None,
-        overrides: dict[str, Any],
-        progress: Any,
-    ) -> tuple[_core.Model, dict[str, Any]]:
-        settings = {**self._settings(x.shape[1], y.shape[1]), **overrides}
-        return _core.fit_inn(x, y, settings, self._threads(), previous, progress)
-
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
         """Return the core's settings: the parameters, checked and with the choices made."""
+        optimizer = LIKELIHOOD if self.objective == "likelihood" else BIDIRECTIONAL
+        settings = shared_settings(self, **optimizer)
         names = (
-            "total_dim n_blocks activation clamp batch_size max_iter learning_rate_init weight_decay "
-            "early_stopping validation_fraction n_iter_no_change y_weight z_weight x_weight "
-            "reconstruction_weight padding_weight y_noise z_noise padding_noise gradient_clamp"
+            "total_dim objective y_weight z_weight x_weight reconstruction_weight padding_weight z_noise "
+            "padding_noise"
         )
-        settings = {name: getattr(self, name) for name in names.split()}
+        settings.update({name: getattr(self, name) for name in names.split()})
         default_latent = dx - dy if dx > dy else dx
         settings["latent_dim"] = self.latent_dim if self.latent_dim is not None else default_latent
-        settings["hidden_layer_sizes"] = _sizes(self.hidden_layer_sizes)
-        settings["z_kernels"] = _scales(self.z_kernels, "z_kernels")
-        settings["x_kernels"] = _scales(self.x_kernels, "x_kernels")
-        settings["beta_1"], settings["beta_2"] = _betas(self.adam_betas)
-        settings["seed"] = self._seed(self.random_state)
+        settings["z_kernels"] = scales(self.z_kernels, "z_kernels")
+        settings["x_kernels"] = scales(self.x_kernels, "x_kernels")
         settings["ramp"] = X_RAMP
         settings["noise_decay"] = NOISE_DECAY
+        settings["y_noise"] = Y_NOISE[self.objective] if self.y_noise is None else self.y_noise
+        settings["first_y_noise"] = FIRST_Y_NOISE
         settings["x_condition"] = X_CONDITION / dy
-        settings["constant_rate"] = False
         return settings
 
     def predict(self, x: Any) -> FloatArray:
@@ -268,34 +259,20 @@ class INN(PosteriorEstimator):
             Standard normal where the model is right.
         """
         check_is_fitted(self)
-        return self._model.latent(self._x_table(x), self._threads())
+        return self._model.latent(self._x_table(x), None, self._threads())
 
 
 # The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code, if from more:
 # compared together with their y, samples cannot be trapped in the wrong modes.
 X_RAMP = 0.5
-# Fraction of the noise that is left at the end of a fit.
+# Fraction of the noise that is left at the end of a bidirectional fit.
 NOISE_DECAY = 0.1
+# Noise on y that a likelihood fit starts with: half of its spread.
+FIRST_Y_NOISE = 0.5
+# Noise on y that a fit ends with.
+Y_NOISE = {"bidirectional": 0.01, "likelihood": 0.02}
+# What None means for the optimizer.
+BIDIRECTIONAL = {"learning_rate_init": 4e-3, "adam_betas": (0.8, 0.9)}
+LIKELIHOOD = {"learning_rate_init": 5e-4, "adam_betas": (0.9, 0.99)}
 # Weight of the mean squared difference of y, over its columns, inside the squared distances of the MMD on x.
 X_CONDITION = 1.0
-
-
-def _sizes(values: Any) -> list[int]:
-    sizes = list(values)
-    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be positive integers, got {values!r}")
-    return [int(size) for size in sizes]
-
-
-def _scales(values: Any, name: str) -> list[float]:
-    scales = list(values)
-    if not scales or not all(isinstance(scale, Real) and float(scale) > 0 for scale in scales):
-        raise ValueError(f"{name} must be at least one positive number, got {values!r}")
-    return [float(scale) for scale in scales]
-
-
-def _betas(values: Any) -> tuple[float, float]:
-    betas = tuple(values)
-    if len(betas) != 2 or not all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas):
-        raise ValueError(f"adam_betas must be two numbers in [0, 1), got {values!r}")
-    return float(betas[0]), float(betas[1])

@@ -6,11 +6,12 @@ import json
 from os import PathLike
 from typing import Any
 
+from ._conditional import ConditionalINN
 from ._core import Model
 from ._estimator import PosteriorEstimator
 from ._inn import INN
 
-_CLASSES: dict[str, type[PosteriorEstimator]] = {"INN": INN}
+_CLASSES: dict[str, type[PosteriorEstimator]] = {"INN": INN, "ConditionalINN": ConditionalINN}
 
 
 def load(path: str | PathLike[str]) -> Any:
@@ -23,7 +24,7 @@ def load(path: str | PathLike[str]) -> Any:
 
     Returns
     -------
-    estimator : INN
+    estimator : INN or ConditionalINN
         Fitted, with the same parameters; its posterior is the same bit for bit.
 
     Raises

@@ -57,7 +57,7 @@ impl AffineCoupling {
     }
 
     fn half_record_len(&self, half: &Half, keep: Keep) -> usize {
-        let hidden = if keep == Keep::Activations { half.subnet.activations() } else { 0 };
+        let hidden = if keep.activations() { half.subnet.activations() } else { 0 };
         (half.passive.len() + self.condition + 2 * half.active.len()) * ROWS + hidden
     }
 
@@ -72,7 +72,7 @@ impl AffineCoupling {
         let (input, rest) = record.split_at_mut((half.passive.len() + self.condition) * ROWS);
         let (log_scale, rest) = rest.split_at_mut(half.active.len() * ROWS);
         let (unscaled, rest) = rest.split_at_mut(half.active.len() * ROWS);
-        let hidden = if keep == Keep::Activations { rest } else { hidden };
+        let hidden = if keep.activations() { rest } else { hidden };
         HalfRecord { input, log_scale, unscaled, hidden }
     }
 
@@ -159,7 +159,7 @@ impl AffineCoupling {
         let (raw, rest) = scratch.split_at_mut(self.raw_len());
         let (hidden, subnet_scratch) = rest.split_at_mut(self.hidden_len());
         let record = self.half_record(half, record, hidden, pass.keep);
-        if pass.keep == Keep::States {
+        if !pass.keep.activations() {
             half.subnet.hidden(parameters, record.input, record.hidden, pass.rows);
         }
         let (raw_scale, shift) = raw.split_at_mut(half.active.len() * ROWS);

@@ -1,7 +1,10 @@
 //! Maps one after the other.
+//!
+//! A chain keeps the records of all its maps, or, with `Keep::Result`, its result and one record: the backward then
+//! runs each map the other way, which rebuilds both what it saw and its record (Gomez et al. 2017, arXiv 1707.04585).
 
 use super::{Invertible, Keep, Map, Pass};
-use crate::kernels::Real;
+use crate::kernels::{ROWS, Real};
 use crate::random::Stream;
 
 /// A composition of maps: forward runs them in order, inverse from the last to the first.
@@ -43,6 +46,11 @@ impl Chain {
             Step { map, parameters: link.parameters, record, record_len: map.record_len(keep) }
         })
     }
+
+    /// The longest record of a single map.
+    fn one_record<T: Real>(&self) -> usize {
+        self.steps::<T>(Keep::Result).map(|step| step.record_len).max().unwrap_or(0)
+    }
 }
 
 /// A link as one pass sees it.
@@ -59,8 +67,12 @@ impl<T: Real> Step<'_, T> {
         Pass { parameters: own, ..*pass }
     }
 
-    fn record<'a>(&self, record: &'a mut [T]) -> &'a mut [T] {
-        &mut record[self.record..self.record + self.record_len]
+    /// This map's part of the chain's record, or the one record there is.
+    fn record<'a>(&self, keep: Keep, record: &'a mut [T], one: &'a mut [T]) -> &'a mut [T] {
+        match keep {
+            Keep::Result => &mut one[..self.record_len],
+            _ => &mut record[self.record..self.record + self.record_len],
+        }
     }
 
     fn gradient<'a>(&self, gradient: &'a mut [T]) -> &'a mut [T] {
@@ -78,11 +90,15 @@ impl<T: Real> Invertible<T> for Chain {
     }
 
     fn record_len(&self, keep: Keep) -> usize {
-        self.steps::<T>(keep).map(|step| step.record_len).sum()
+        match keep {
+            Keep::Result => self.dim * ROWS,
+            _ => self.steps::<T>(keep).map(|step| step.record_len).sum(),
+        }
     }
 
     fn scratch_len(&self) -> usize {
-        self.steps::<T>(Keep::States).map(|step| step.map.scratch_len()).max().unwrap_or(0)
+        let longest = self.steps::<T>(Keep::States).map(|step| step.map.scratch_len()).max().unwrap_or(0);
+        self.one_record::<T>() + longest
     }
 
     fn initialise(&self, parameters: &mut [T], stream: &mut Stream) {
@@ -105,8 +121,13 @@ impl<T: Real> Invertible<T> for Chain {
         record: &mut [T],
         scratch: &mut [T],
     ) {
+        let (one, scratch) = scratch.split_at_mut(self.one_record::<T>());
         for step in self.steps(pass.keep) {
-            step.map.forward(&step.pass(pass), state, logdet, step.record(record), scratch);
+            let own = step.record(pass.keep, record, one);
+            step.map.forward(&step.pass(pass), state, logdet, own, scratch);
+        }
+        if pass.keep == Keep::Result {
+            record.copy_from_slice(state);
         }
     }
 
@@ -118,8 +139,13 @@ impl<T: Real> Invertible<T> for Chain {
         record: &mut [T],
         scratch: &mut [T],
     ) {
+        let (one, scratch) = scratch.split_at_mut(self.one_record::<T>());
         for step in self.steps(pass.keep).rev() {
-            step.map.inverse(&step.pass(pass), state, logdet, step.record(record), scratch);
+            let own = step.record(pass.keep, record, one);
+            step.map.inverse(&step.pass(pass), state, logdet, own, scratch);
+        }
+        if pass.keep == Keep::Result {
+            record.copy_from_slice(state);
         }
     }
 
@@ -132,9 +158,15 @@ impl<T: Real> Invertible<T> for Chain {
         gradient: &mut [T],
         scratch: &mut [T],
     ) {
+        let (one, scratch) = scratch.split_at_mut(self.one_record::<T>());
+        let mut logdet = [T::zero(); ROWS];
         for step in self.steps(pass.keep).rev() {
-            let (own, gradient) = (step.record(record), step.gradient(gradient));
-            step.map.forward_backward(&step.pass(pass), cotangent, logdet_cotangent, own, gradient, scratch);
+            let own_pass = step.pass(pass);
+            if pass.keep == Keep::Result {
+                step.map.inverse(&own_pass, record, &mut logdet, &mut one[..step.record_len], scratch);
+            }
+            let (own, gradient) = (step.record(pass.keep, record, one), step.gradient(gradient));
+            step.map.forward_backward(&own_pass, cotangent, logdet_cotangent, own, gradient, scratch);
         }
     }
 
@@ -147,9 +179,15 @@ impl<T: Real> Invertible<T> for Chain {
         gradient: &mut [T],
         scratch: &mut [T],
     ) {
+        let (one, scratch) = scratch.split_at_mut(self.one_record::<T>());
+        let mut logdet = [T::zero(); ROWS];
         for step in self.steps(pass.keep) {
-            let (own, gradient) = (step.record(record), step.gradient(gradient));
-            step.map.inverse_backward(&step.pass(pass), cotangent, logdet_cotangent, own, gradient, scratch);
+            let own_pass = step.pass(pass);
+            if pass.keep == Keep::Result {
+                step.map.forward(&own_pass, record, &mut logdet, &mut one[..step.record_len], scratch);
+            }
+            let (own, gradient) = (step.record(pass.keep, record, one), step.gradient(gradient));
+            step.map.inverse_backward(&own_pass, cotangent, logdet_cotangent, own, gradient, scratch);
         }
     }
 }

@@ -5,6 +5,8 @@ pub mod affine;
 pub mod chain;
 #[cfg(test)]
 mod laws;
+pub mod learned_linear;
+pub mod orthogonal;
 pub mod shuffle;
 
 use crate::kernels::Real;
@@ -30,6 +32,17 @@ pub enum Keep {
     Activations,
     /// Inputs and outputs of each map only; the subnetworks' hidden layers are computed again.
     States,
+    /// The result of a chain only; its backward rebuilds what each map saw by running the map backwards. Memory does
+    /// not grow with the length of the chain.
+    Result,
+}
+
+impl Keep {
+    /// Whether a single map keeps its subnetworks' hidden layers; there is one such record at a time where a chain
+    /// keeps its result only.
+    pub fn activations(self) -> bool {
+        self != Keep::States
+    }
 }
 
 /// An invertible map of tiles and the derivative of each direction.
@@ -38,6 +51,9 @@ pub enum Keep {
 /// writes to `record` (of `record_len`) what its backward reads. A backward turns the cotangent of the
 /// direction's result into that of its argument, in place, adds to `gradient` that of the parameters, and takes
 /// the cotangent of the log determinant into account. `scratch` (of `scratch_len`) is overwritten.
+///
+/// Both directions between the same u and v write the same record, up to rounding, so that either's record serves
+/// either's backward.
 pub trait Invertible<T: Real>: Send + Sync {
     /// Columns of the tiles.
     fn dim(&self) -> usize;
@@ -115,6 +131,10 @@ macro_rules! registry {
 registry! {
     /// Two affine couplings.
     Affine(affine::AffineCoupling),
+    /// A learned linear map.
+    LearnedLinear(learned_linear::LearnedLinear),
+    /// A fixed rotation.
+    Orthogonal(orthogonal::Orthogonal),
     /// A fixed permutation of the columns.
     Shuffle(shuffle::Shuffle),
 }

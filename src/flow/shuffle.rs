@@ -37,7 +37,8 @@ impl Shuffle {
         self.order
     }
 
-    fn gather<T: Real>(&self, state: &mut [T], scratch: &mut [T]) {
+    /// Column c becomes what column `order[c]` is.
+    pub fn gather<T: Real>(&self, state: &mut [T], scratch: &mut [T]) {
         let copy = &mut scratch[..state.len()];
         copy.copy_from_slice(state);
         for (to, &from) in state.chunks_exact_mut(ROWS).zip(&self.order) {
@@ -45,7 +46,8 @@ impl Shuffle {
         }
     }
 
-    fn scatter<T: Real>(&self, state: &mut [T], scratch: &mut [T]) {
+    /// The inverse of `gather`.
+    pub fn scatter<T: Real>(&self, state: &mut [T], scratch: &mut [T]) {
         let copy = &mut scratch[..state.len()];
         copy.copy_from_slice(state);
         for (from, &to) in copy.chunks_exact(ROWS).zip(&self.order) {

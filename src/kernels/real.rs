@@ -31,10 +31,12 @@ pub trait Real: Float + Default + Debug + Sum + Send + Sync + 'static {
     fn of(value: f64) -> Self;
     /// Exact conversion.
     fn to_double(self) -> f64;
+    /// The one of two casts of the same numbers that is of this type.
+    fn pick<'a>(casts: (&'a [f64], &'a [f32])) -> &'a [Self];
 }
 
 macro_rules! real {
-    ($scalar:ty, $wide:ty, $medium:ty, $rounding:expr, $bias:expr, $range:expr, $ln2:expr, $terms:expr) => {
+    ($scalar:ty, $own:tt, $wide:ty, $medium:ty, $rounding:expr, $bias:expr, $range:expr, $ln2:expr, $terms:expr) => {
         impl Real for $scalar {
             #[cfg(target_arch = "x86_64")]
             type Wide = $wide;
@@ -60,13 +62,17 @@ macro_rules! real {
             fn to_double(self) -> f64 {
                 f64::from(self)
             }
+            fn pick<'a>(casts: (&'a [f64], &'a [f32])) -> &'a [Self] {
+                casts.$own
+            }
         }
     };
 }
 
-real!(f32, x86::F32x16, x86::F32x8, 12_582_912.0, 127.0, (-87.0, 88.0), (0.693_359_4, -2.121_944_4e-4), 7);
+real!(f32, 1, x86::F32x16, x86::F32x8, 12_582_912.0, 127.0, (-87.0, 88.0), (0.693_359_4, -2.121_944_4e-4), 7);
 real!(
     f64,
+    0,
     x86::F64x8,
     x86::F64x4,
     6_755_399_441_055_744.0,

@@ -1,4 +1,5 @@
 //! Losses: plain functions of batches that return a value and a gradient. They know nothing of flows.
 
 pub mod fit;
+pub mod likelihood;
 pub mod mmd;

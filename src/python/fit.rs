@@ -2,13 +2,15 @@
 //! looks for signals.
 
 use super::model::Model;
-use crate::inn::{Settings, Trained, check_finite, fit};
+use crate::inn::{Objective, Settings, Target, Trained, check_finite, fit};
+use crate::model::Mixing;
 use crate::random::Seed;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::threads::with_threads;
 use crate::train::bidirectional;
 use crate::train::fit::{Ending, Epoch, Outcome, Schedule, Settings as Training};
+use crate::train::likelihood;
 use crate::train::optimizer::Adam;
 use numpy::PyReadonlyArray2;
 use pyo3::exceptions::PyKeyboardInterrupt;
@@ -24,13 +26,17 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 /// The settings, a dict in Python.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub struct InnSettings {
-    latent_dim: usize,
+pub struct FitSettings {
+    /// Latent variables, `None` for a network that sees y.
+    latent_dim: Option<usize>,
     total_dim: Option<usize>,
     n_blocks: usize,
     hidden_layer_sizes: Vec<usize>,
     activation: String,
     clamp: f64,
+    permutation: String,
+    memory: String,
+    objective: String,
     y_weight: f64,
     z_weight: f64,
     x_weight: f64,
@@ -43,6 +49,7 @@ pub struct InnSettings {
     x_kernels: Vec<f64>,
     ramp: f64,
     noise_decay: f64,
+    first_y_noise: f64,
     x_condition: f64,
     batch_size: usize,
     max_iter: usize,
@@ -58,22 +65,31 @@ pub struct InnSettings {
     seed: u64,
 }
 
-impl InnSettings {
+impl FitSettings {
     fn into_settings(self) -> PyResult<Settings> {
-        let objective = bidirectional::Settings {
+        let terms = || bidirectional::Settings {
             y_weight: self.y_weight,
             z_weight: self.z_weight,
             x_weight: self.x_weight,
             reconstruction_weight: self.reconstruction_weight,
             padding_weight: self.padding_weight,
-            y_noise: self.y_noise,
-            z_noise: self.z_noise,
-            padding_noise: self.padding_noise,
-            z_kernels: self.z_kernels,
-            x_kernels: self.x_kernels,
+            y_noise: self.y_noise / self.noise_decay,
+            z_noise: self.z_noise / self.noise_decay,
+            padding_noise: self.padding_noise / self.noise_decay,
+            z_kernels: self.z_kernels.clone(),
+            x_kernels: self.x_kernels.clone(),
             ramp: self.ramp,
             noise_decay: self.noise_decay,
             x_condition: self.x_condition,
+        };
+        let noise = likelihood::Settings {
+            y_noise: self.y_noise,
+            first_y_noise: self.first_y_noise,
+            padding_noise: self.padding_noise,
+        };
+        let objective = match self.objective.as_str() {
+            "bidirectional" => Objective::Bidirectional(terms()),
+            _ => Objective::Likelihood(noise),
         };
         let adam = Adam {
             beta_1: self.beta_1,
@@ -94,12 +110,16 @@ impl InnSettings {
             seed: Seed(self.seed),
         };
         Ok(Settings {
-            latent_dim: self.latent_dim,
-            total_dim: self.total_dim,
+            target: match self.latent_dim {
+                Some(latent_dim) => Target::Joint { latent_dim, total_dim: self.total_dim },
+                None => Target::Conditional,
+            },
             n_blocks: self.n_blocks,
             hidden_layer_sizes: self.hidden_layer_sizes,
             activation: Activation::from_name(&self.activation)?,
             clamp: self.clamp,
+            mixing: Mixing::from_name(&self.permutation)?,
+            recompute: self.memory == "recompute",
             objective,
             training,
         })
@@ -117,11 +137,11 @@ pub fn constant_columns(name: &str, data: PyReadonlyArray2<f64>) -> PyResult<Vec
 /// Fits a network. `progress(epoch, terms)` is called after every epoch. Returns the model and the outcome, a dict.
 #[pyfunction]
 #[pyo3(signature = (x, y, settings, threads, previous=None, progress=None))]
-pub fn fit_inn<'py>(
+pub fn fit_network<'py>(
     py: Python<'py>,
     x: PyReadonlyArray2<'py, f64>,
     y: PyReadonlyArray2<'py, f64>,
-    settings: InnSettings,
+    settings: FitSettings,
     threads: usize,
     previous: Option<&Bound<'py, Model>>,
     progress: Option<Py<PyAny>>,

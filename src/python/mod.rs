@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use super::fit::{constant_columns, fit_inn};
+    use super::fit::{constant_columns, fit_network};
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]

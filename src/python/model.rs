@@ -49,10 +49,23 @@ impl Model {
         &self,
         py: Python<'py>,
         x: PyReadonlyArray2<'py, f64>,
+        y: Option<PyReadonlyArray2<'py, f64>>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let (model, x) = (&self.trained.model, x.as_array());
-        Ok(py.detach(|| with_threads(threads, || model.latent(x)))??.to_pyarray(py))
+        let (model, x, y) = (&self.trained.model, x.as_array(), y.as_ref().map(|y| y.as_array()));
+        Ok(py.detach(|| with_threads(threads, || model.latent(x, y)))??.to_pyarray(py))
+    }
+
+    /// Natural log of the density of x given y, row by row.
+    fn log_prob<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f64>,
+        y: PyReadonlyArray2<'py, f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let (model, x, y) = (&self.trained.model, x.as_array(), y.as_array());
+        Ok(py.detach(|| with_threads(threads, || model.log_prob(x, y)))??.to_pyarray(py))
     }
 
     /// Standard deviation that x was divided by, column by column.

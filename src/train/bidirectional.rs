@@ -7,7 +7,7 @@
 //! well; the MMD on x compares x together with its y; the normal points of a step cover their space evenly, which
 //! takes most of their share out of the noise of both MMDs.
 
-use super::objective::{Data, Noise, Objective};
+use super::objective::{Data, Noise, Objective, add_noise, gather};
 use super::schedule::decayed;
 use crate::flow::chain::Chain;
 use crate::flow::{Invertible, Keep, Pass};
@@ -102,6 +102,7 @@ pub struct Bidirectional<'a, T> {
     chain: &'a Chain,
     layout: Layout,
     settings: Settings,
+    keep: Keep,
     z_kernels: Vec<T>,
     x_kernels: Vec<T>,
     slots: Vec<Slot<T>>,
@@ -115,11 +116,11 @@ pub struct Bidirectional<'a, T> {
 }
 
 impl<'a, T: Real> Bidirectional<'a, T> {
-    /// For batches of up to `rows` rows.
-    pub fn new(chain: &'a Chain, layout: Layout, settings: Settings, rows: usize) -> Self {
+    /// For batches of up to `rows` rows; `keep` says what a tile keeps between its passes and their backward.
+    pub fn new(chain: &'a Chain, layout: Layout, settings: Settings, keep: Keep, rows: usize) -> Self {
         let tiles = rows.div_ceil(ROWS);
         let zeros = |len| vec![T::zero(); len];
-        let passage = || Passage::new(layout.total, Invertible::<T>::record_len(chain, Keep::States));
+        let passage = || Passage::new(layout.total, Invertible::<T>::record_len(chain, keep));
         let slot = || Slot {
             x: zeros(layout.total * ROWS),
             y: zeros(layout.y * ROWS),
@@ -143,6 +144,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             z_kernels: scales(&settings.z_kernels),
             x_kernels: scales(&settings.x_kernels),
             settings,
+            keep,
             slots: (0..tiles).map(|_| slot()).collect(),
             workers: (0..groups(tiles)).map(|_| worker()).collect(),
             z_points: batch(zy),
@@ -168,9 +170,18 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         let x_padding_level = decayed(1.0, X_PADDING_DECAY, progress);
         let settings = &self.settings;
         let latents = &EvenNormals::new(self.layout.z, &mut noise.of_tile(LATENTS));
-        let (chain, layout) = (self.chain, self.layout);
-        let context =
-            Context { chain, layout, settings, parameters, scale, noise_level, x_padding_level, latents };
+        let (chain, layout, keep) = (self.chain, self.layout, self.keep);
+        let context = Context {
+            chain,
+            layout,
+            settings,
+            keep,
+            parameters,
+            scale,
+            noise_level,
+            x_padding_level,
+            latents,
+        };
         self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
             |(group, (slots, worker))| {
                 for (i, slot) in slots.iter_mut().enumerate() {
@@ -245,7 +256,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut [T]) {
         let tiles = rows.div_ceil(ROWS);
         let per_group = tiles_per_group(tiles);
-        let (chain, layout) = (self.chain, self.layout);
+        let (chain, layout, keep) = (self.chain, self.layout, self.keep);
         let z_factor = T::of(self.settings.z_weight);
         let x_factor = T::of(self.settings.x_weight * ramp);
         let (z_gradient, x_gradient) = (&self.z_gradient, &self.x_gradient);
@@ -257,7 +268,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
                     // y inside the MMD is only a condition: its gradient is blocked.
                     add_scaled(&mut slot.forward.cotangent, z_gradient.tile(tile), layout.z, z_factor);
                     add_scaled(&mut slot.sampling.cotangent, x_gradient.tile(tile), layout.x, x_factor);
-                    backward_tile(chain, &pass_of(parameters, rows_of_tile(rows, tile)), slot, worker);
+                    backward_tile(chain, &pass_of(parameters, rows_of_tile(rows, tile), keep), slot, worker);
                 }
             },
         );
@@ -302,6 +313,7 @@ struct Context<'a, T> {
     chain: &'a Chain,
     layout: Layout,
     settings: &'a Settings,
+    keep: Keep,
     parameters: &'a [T],
     scale: Scale,
     noise_level: f64,
@@ -358,7 +370,7 @@ impl<T: Real> Context<'_, T> {
     fn forward(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
         let Passage { state, record, .. } = passage;
         self.chain.forward(
-            &pass_of(self.parameters, rows),
+            &pass_of(self.parameters, rows, self.keep),
             state,
             &mut worker.logdet,
             record,
@@ -369,7 +381,7 @@ impl<T: Real> Context<'_, T> {
     fn inverse(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
         let Passage { state, record, .. } = passage;
         self.chain.inverse(
-            &pass_of(self.parameters, rows),
+            &pass_of(self.parameters, rows, self.keep),
             state,
             &mut worker.logdet,
             record,
@@ -419,26 +431,8 @@ fn backward_tile<T: Real>(chain: &Chain, pass: &Pass<T>, slot: &mut Slot<T>, wor
     }
 }
 
-fn pass_of<T>(parameters: &[T], rows: usize) -> Pass<'_, T> {
-    Pass { parameters, condition: &[], rows, keep: Keep::States }
-}
-
-/// Fills the leading columns of a tile with rows of the data, zero in the rows that are not in use.
-fn gather<'a, T: Real>(tile: &mut [T], rows: &[usize], row_of: impl Fn(usize) -> &'a [T]) {
-    tile.fill(T::zero());
-    for (r, &row) in rows.iter().enumerate() {
-        for (c, &value) in row_of(row).iter().enumerate() {
-            tile[c * ROWS + r] = value;
-        }
-    }
-}
-
-fn add_noise<T: Real>(columns: &mut [T], deviation: T, rows: usize, stream: &mut Stream) {
-    for column in columns.chunks_exact_mut(ROWS) {
-        for value in &mut column[..rows] {
-            *value = *value + deviation * crate::random::normal::<T>(stream);
-        }
-    }
+fn pass_of<T>(parameters: &[T], rows: usize, keep: Keep) -> Pass<'_, T> {
+    Pass { parameters, condition: &[], rows, keep }
 }
 
 impl<T: Real> Objective<T> for Bidirectional<'_, T> {
@@ -487,7 +481,7 @@ mod tests {
     use crate::subnet::Activation;
 
     const ROWS_OF_DATA: usize = 40;
-    const LAYOUT: Layout = Layout { x: 2, y: 1, z: 2, total: 5 };
+    const LAYOUT: Layout = Layout { x: 2, y: 1, z: 2, total: 5, conditional: false };
     const NOISE: Noise = Noise { seed: Seed(3), purpose: Purpose::Training, step: 4 };
     const PROGRESS: f64 = 0.7;
 
@@ -609,7 +603,7 @@ mod tests {
         let (x, y) = (random(2 * ROWS_OF_DATA, 1.0, 8), random(ROWS_OF_DATA, 1.0, 9));
         let data = Data { x: &x, y: &y, x_columns: 2, y_columns: 1 };
         let rows: Vec<usize> = (0..ROWS_OF_DATA).rev().collect();
-        let mut objective = Bidirectional::new(&chain, LAYOUT, settings.clone(), ROWS_OF_DATA);
+        let mut objective = Bidirectional::new(&chain, LAYOUT, settings.clone(), Keep::States, ROWS_OF_DATA);
         let mut gradient = vec![0.0; parameters.len()];
         let terms = objective.gradient(&parameters, &data, &rows, NOISE, PROGRESS, &mut gradient);
         let fixed = fixed(&objective, &Network { chain: &chain, parameters: &parameters });

@@ -2,6 +2,7 @@
 
 pub mod bidirectional;
 pub mod fit;
+pub mod likelihood;
 pub mod objective;
 pub mod optimizer;
 pub mod schedule;

@@ -1,7 +1,7 @@
 //! What a fit minimises, as the training loop sees it.
 
-use crate::kernels::Real;
-use crate::random::{Purpose, Seed, Stream};
+use crate::kernels::{ROWS, Real};
+use crate::random::{Purpose, Seed, Stream, normal};
 
 /// Standardised training data, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -75,4 +75,23 @@ pub trait Objective<T: Real> {
     ) -> Vec<f64>;
     /// Whether all terms count fully by now, so that early stopping makes sense.
     fn settled(&self, progress: f64) -> bool;
+}
+
+/// Fills the leading columns of a tile with rows of the data, zero in the rows that are not in use.
+pub fn gather<'a, T: Real>(tile: &mut [T], rows: &[usize], row_of: impl Fn(usize) -> &'a [T]) {
+    tile.fill(T::zero());
+    for (r, &row) in rows.iter().enumerate() {
+        for (c, &value) in row_of(row).iter().enumerate() {
+            tile[c * ROWS + r] = value;
+        }
+    }
+}
+
+/// Adds normal noise to columns of a tile, in the rows that are in use.
+pub fn add_noise<T: Real>(columns: &mut [T], deviation: T, rows: usize, stream: &mut Stream) {
+    for column in columns.chunks_exact_mut(ROWS) {
+        for value in &mut column[..rows] {
+            *value = *value + deviation * normal::<T>(stream);
+        }
+    }
 }

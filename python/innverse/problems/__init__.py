@@ -6,5 +6,7 @@ observed, and knows, exactly or nearly so, the posterior that a good method must
 
 from ._base import Problem
 from ._gaussian_modes import GaussianModes
+from ._inverse_ballistics import InverseBallistics
+from ._inverse_kinematics import InverseKinematics
 
-__all__ = ["GaussianModes", "Problem"]
+__all__ = ["GaussianModes", "InverseBallistics", "InverseKinematics", "Problem"]

@@ -1,0 +1,162 @@
+"""A conditional invertible network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from ._estimator import PosteriorEstimator
+from ._network import CONSTRAINTS, shared_settings
+from ._validation import FloatArray
+
+
+class ConditionalINN(PosteriorEstimator):
+    """Posterior samples from an invertible network x <-> z whose subnetworks also see y.
+
+    For every y the network is another change of variables between x and a standard normal z, and training
+    maximises the density that it gives to the simulations. There is no limit on the numbers of columns of
+    x and y. Method: Ardizzone et al., "Guided Image Generation with Conditional Invertible Neural Networks",
+    2019 (arXiv 1907.02392), with the subnetworks' inputs taken as they are.
+
+    Parameters
+    ----------
+    n_blocks : int, default=8
+        Blocks of two couplings, one for each half of the variables, each followed by a mixing of all.
+    hidden_layer_sizes : sequence of int, default=(128,)
+        Hidden layers of every subnetwork.
+    activation : {"relu", "tanh", "silu", "elu"}, default="relu"
+        Between the layers of a subnetwork.
+    clamp : float, default=2.0
+        Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2).
+    permutation : {"shuffle", "orthogonal", "learned"}, default="shuffle"
+        Mixing between blocks: a fixed random permutation, a fixed random rotation, or a learned linear map
+        that starts as a permutation.
+    memory : {"store", "recompute"}, default="store"
+        Whether training stores what the backward pass needs, or rebuilds it by running the network backwards:
+        then memory does not grow with the number of blocks.
+    batch_size : int, default=500
+        Rows of a training step.
+    max_iter : int, default=100
+        Epochs at most.
+    learning_rate_init : float, default=0.002
+        Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
+        more. It rises to this over the first 3 % of training and falls to zero over the last 30 %.
+    weight_decay : float, default=2e-5
+        L2 penalty on the weights.
+    early_stopping : bool, default=True
+        Whether to hold rows out, keep the weights that are best on them, and finish where nothing improves.
+    validation_fraction : float, default=0.1
+        Fraction of the rows held out.
+    n_iter_no_change : int, default=20
+        Epochs without improvement after which the learning rate falls and training ends.
+    nan_policy : {"raise", "omit"}, default="raise"
+        What to do with training rows that hold NaN or infinity.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, permutations, order, noise and samples.
+    n_jobs : int or None, default=-1
+        Threads; -1 means all cores and None means 1, as in scikit-learn. Results do not depend on it.
+    verbose : int, default=0
+        1 shows a progress bar.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model that is there.
+    adam_betas : tuple of two floats, default=(0.9, 0.99)
+        Decay rates of Adam's moments.
+    gradient_clamp : float, default=15.0
+        Bound of every element of the gradient.
+
+    Attributes
+    ----------
+    history_ : dict of str to list
+        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the mean of each loss
+        term in that epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Columns of x.
+    feature_names_in_ : ndarray of str
+        Names of the columns of x, where they had names.
+    latent_dim_, total_dim_ : int
+        Both the columns of x.
+
+    Examples
+    --------
+    >>> from innverse import ConditionalINN
+    >>> from innverse.problems import InverseKinematics
+    >>> x, y = InverseKinematics().sample(1000, random_state=0)
+    >>> model = ConditionalINN(max_iter=2, random_state=0).fit(x, y)
+    >>> model.posterior(y[0], n=5).shape
+    (5, 4)
+    >>> model.log_prob(x[:3], y[:3]).shape
+    (3,)
+    """
+
+    _parameter_constraints = CONSTRAINTS
+
+    def __init__(
+        self,
+        *,
+        n_blocks: int = 8,
+        hidden_layer_sizes: Sequence[int] = (128,),
+        activation: str = "relu",
+        clamp: float = 2.0,
+        permutation: str = "shuffle",
+        memory: str = "store",
+        batch_size: int = 500,
+        max_iter: int = 100,
+        learning_rate_init: float = 2e-3,
+        weight_decay: float = 2e-5,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        nan_policy: str = "raise",
+        random_state: Any = None,
+        n_jobs: int | None = -1,
+        verbose: int = 0,
+        warm_start: bool = False,
+        adam_betas: Sequence[float] = (0.9, 0.99),
+        gradient_clamp: float = 15.0,
+    ):
+        self.n_blocks = n_blocks
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.clamp = clamp
+        self.permutation = permutation
+        self.memory = memory
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.nan_policy = nan_policy
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.adam_betas = adam_betas
+        self.gradient_clamp = gradient_clamp
+
+    def _settings(self, dx: int, dy: int) -> dict[str, Any]:
+        return {**shared_settings(self), "objective": "likelihood"}
+
+    def latent(self, x: Any, y: Any) -> FloatArray:
+        """Return the latent variables that belong to x, seen with y.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Parameters.
+        y : array-like of shape (n, dy)
+            Their observations.
+
+        Returns
+        -------
+        z : ndarray of shape (n, dx)
+            Standard normal where the model is right.
+        """
+        check_is_fitted(self)
+        x_table, y_table = self._pairs(x, y)
+        return self._model.latent(x_table, y_table, self._threads())

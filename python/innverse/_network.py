@@ -1,0 +1,98 @@
+"""What the networks of both estimators share: their parameters' constraints, and settings for the core."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+
+def at_least(kind: type, low: float) -> Any:
+    """Constraint of scikit-learn's kind: a number not below a bound."""
+    return Interval(kind, low, None, closed="left")
+
+
+POSITIVE = Interval(Real, 0, None, closed="neither")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "n_blocks": [at_least(Integral, 1)],
+    "hidden_layer_sizes": ["array-like"],
+    "activation": [StrOptions({"relu", "tanh", "silu", "elu"})],
+    "clamp": [POSITIVE],
+    "permutation": [StrOptions({"shuffle", "orthogonal", "learned"})],
+    "memory": [StrOptions({"store", "recompute"})],
+    "batch_size": [at_least(Integral, 1)],
+    "max_iter": [at_least(Integral, 1)],
+    "learning_rate_init": [POSITIVE],
+    "weight_decay": [at_least(Real, 0)],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [at_least(Integral, 1)],
+    "nan_policy": [StrOptions({"raise", "omit"})],
+    "random_state": ["random_state"],
+    "n_jobs": [Integral, None],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "adam_betas": ["array-like"],
+    "gradient_clamp": [POSITIVE],
+}
+
+# Parameters that the core takes as they are.
+_PLAIN = (
+    "n_blocks activation clamp permutation memory batch_size max_iter learning_rate_init weight_decay "
+    "early_stopping validation_fraction n_iter_no_change gradient_clamp"
+)
+
+# What the core wants to hear although only some objectives listen.
+_UNUSED: dict[str, Any] = {
+    "latent_dim": None,
+    "total_dim": None,
+    "y_weight": 0.0,
+    "z_weight": 0.0,
+    "x_weight": 0.0,
+    "reconstruction_weight": 0.0,
+    "padding_weight": 0.0,
+    "y_noise": 1.0,
+    "first_y_noise": 1.0,
+    "z_noise": 0.0,
+    "padding_noise": 1.0,
+    "z_kernels": [],
+    "x_kernels": [],
+    "ramp": 0.5,
+    "noise_decay": 1.0,
+    "x_condition": 0.0,
+}
+
+
+def shared_settings(estimator: Any, **defaults: Any) -> dict[str, Any]:
+    """Return the settings of the core that both estimators give, with `defaults` in place of None."""
+    given = {name: getattr(estimator, name) for name in (*_PLAIN.split(), "adam_betas")}
+    given = {name: defaults.get(name) if value is None else value for name, value in given.items()}
+    settings = {**_UNUSED, **given}
+    settings["hidden_layer_sizes"] = _sizes(estimator.hidden_layer_sizes)
+    settings["beta_1"], settings["beta_2"] = _betas(settings.pop("adam_betas"))
+    settings["constant_rate"] = False
+    return settings
+
+
+def scales(values: Any, name: str) -> list[float]:
+    """Check the scales of kernels."""
+    numbers = list(values)
+    if not numbers or not all(isinstance(scale, Real) and float(scale) > 0 for scale in numbers):
+        raise ValueError(f"{name} must be at least one positive number, got {values!r}")
+    return [float(scale) for scale in numbers]
+
+
+def _sizes(values: Any) -> list[int]:
+    sizes = list(values)
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be positive integers, got {values!r}")
+    return [int(size) for size in sizes]
+
+
+def _betas(values: Any) -> tuple[float, float]:
+    betas = tuple(values)
+    if len(betas) != 2 or not all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas):
+        raise ValueError(f"adam_betas must be two numbers in [0, 1), got {values!r}")
+    return float(betas[0]), float(betas[1])

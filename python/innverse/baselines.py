@@ -1,0 +1,214 @@
+"""Simple methods that a network has to beat."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import _core
+from ._validation import FloatArray, as_columns, as_observations, as_table, check_same_rows
+from .problems._base import RandomStateLike, as_generator, check_count
+
+__all__ = ["RejectionABC"]
+
+# Share of the simulations that is accepted by default.
+_ACCEPTANCE = 0.001
+# Posterior draws per observation that `score` compares with the truth: as many as the networks use.
+_SCORE_DRAWS = 100
+_SCORE_THREADS = 1
+# Neighbours looked up at once: 8 MB.
+_ENTRIES_AT_ONCE = 1_000_000
+# A column that varies by this many roundings of its largest entry is constant.
+_CONSTANT_ROUNDINGS = 4.0
+
+
+class RejectionABC(BaseEstimator):
+    """Approximate Bayesian computation: the simulations whose y is nearest to the observation.
+
+    All simulations are kept. For an observation, those with the nearest y are accepted, and their x are the
+    posterior samples. The distance is Euclidean, with every column of y divided by its standard deviation.
+
+    The samples are exact draws of the posterior given that y fell within the distance reached, not given
+    y itself: the posterior comes out too wide, the more so the more columns y has and the fewer simulations
+    there are. What it needs is simulations, not training, which makes it a baseline.
+
+    Parameters
+    ----------
+    acceptance : float, default=0.001
+        Share of the simulations that is accepted, rounded up; at least one is.
+    random_state : int, RandomState, Generator or None, default=None
+        Determines which accepted simulations are drawn.
+
+    Attributes
+    ----------
+    n_accepted_ : int
+        Number of simulations accepted for each observation.
+    y_scale_ : ndarray of shape (dy,)
+        Standard deviation of each column of y; 1 for a constant column.
+    n_features_in_ : int
+        Number of columns of x.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of x, where it was a table with names.
+
+    References
+    ----------
+    J. K. Pritchard et al., "Population growth of human Y chromosomes", Mol. Biol. Evol. 16, 1791 (1999);
+    for the nearest neighbours, G. Biau, F. Cerou, A. Guyader, "New insights into Approximate Bayesian
+    Computation", Ann. Inst. H. Poincare Probab. Statist. 51, 376 (2015).
+
+    Examples
+    --------
+    >>> from innverse.baselines import RejectionABC
+    >>> from innverse.problems import InverseBallistics
+    >>> x, y = InverseBallistics().sample(20_000, random_state=0)
+    >>> RejectionABC(random_state=0).fit(x, y).posterior(5.0, n=10).shape
+    (10, 4)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "acceptance": [Interval(Real, 0, 1, closed="right")],
+        "random_state": ["random_state", np.random.Generator],
+    }
+
+    n_accepted_: int
+    y_scale_: FloatArray
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    def __init__(self, *, acceptance: float = _ACCEPTANCE, random_state: RandomStateLike = None):
+        self.acceptance = acceptance
+        self.random_state = random_state
+
+    def fit(self, x: Any, y: Any) -> Self:
+        """Keep the simulations and sort them for the search.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            Hidden parameters, one row a simulation. One dimension means one column.
+        y : array-like of shape (n, dy)
+            What the simulator made of each row of x.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where a parameter or the data make no sense; the estimator is left as it was.
+        """
+        self._validate_params()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        x_table, y_table = as_table(x, "x"), as_table(y, "y")
+        check_same_rows(x_table, y_table)
+        scale = _scale(y_table)
+        neighbors = NearestNeighbors(algorithm="kd_tree").fit(y_table / scale)
+        validate_data(self, X=_named(x, x_table), reset=True, skip_check_array=True)
+        self._x = x_table
+        self._neighbors = neighbors
+        self.y_scale_ = scale
+        self.n_accepted_ = max(math.ceil(self.acceptance * len(x_table)), 1)
+        return self
+
+    def posterior(self, y: Any, n: int = 1000, random_state: RandomStateLike = None) -> FloatArray:
+        """Draw among the accepted simulations.
+
+        Where n is at most the number accepted, no simulation is drawn twice; else draws are made with
+        replacement and repeat.
+
+        Parameters
+        ----------
+        y : array-like of shape (dy,) or (m, dy)
+            One observation, or m of them.
+        n : int, default=1000
+            Samples for each observation.
+        random_state : int, RandomState, Generator or None, default=None
+            Determines the samples; None takes the estimator's own `random_state`.
+
+        Returns
+        -------
+        samples : ndarray of shape (n, dx) or (m, n, dx)
+            In the units of the x that the model was fitted to.
+        """
+        check_is_fitted(self)
+        n = check_count("n", n)
+        table, single = as_observations(y, len(self.y_scale_))
+        rng = as_generator(self.random_state if random_state is None else random_state)
+        samples = np.empty((len(table), n, self.n_features_in_))
+        rows = max(_ENTRIES_AT_ONCE // self.n_accepted_, 1)
+        for start in range(0, len(table), rows):
+            some = table[start : start + rows] / self.y_scale_
+            accepted = self._neighbors.kneighbors(some, self.n_accepted_, return_distance=False)
+            for row, candidates in enumerate(accepted, start=start):
+                samples[row] = self._x[rng.choice(candidates, size=n, replace=n > len(candidates))]
+        return samples[0] if single else samples
+
+    def score(self, x: Any, y: Any) -> float:
+        """Return minus the mean energy score of posterior draws, in standardised parameters.
+
+        It compares with the `score` of any other estimator that was fitted to the same simulations.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, dx)
+            True parameters.
+        y : array-like of shape (n, dy)
+            Their observations.
+
+        Returns
+        -------
+        score : float
+            Higher is better.
+        """
+        check_is_fitted(self)
+        x_table = as_table(x, "x")
+        if x_table.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"x has {x_table.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input. Reshape your data."
+            )
+        validate_data(self, X=_named(x, x_table), reset=False, skip_check_array=True)
+        if y is None:
+            raise ValueError("score needs y, the observations of x, got None")
+        y_table = as_table(y, "y")
+        check_same_rows(x_table, y_table)
+        draws = self.posterior(y_table, _SCORE_DRAWS)
+        scores = _core.energy_score(draws, x_table, _scale(self._x).tolist(), _SCORE_THREADS)
+        return -float(np.mean(scores))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_neighbors")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        # Input is validated; but one dimension means one column here, and no other tag says so.
+        tags.no_validation = True
+        return tags
+
+
+def _scale(table: FloatArray) -> FloatArray:
+    """Return the standard deviation of each column; 1 where the column is constant."""
+    deviation = table.std(axis=0)
+    rounding = _CONSTANT_ROUNDINGS * np.finfo(np.float64).eps * np.abs(table).max(axis=0)
+    return np.where(deviation <= rounding, 1.0, deviation)
+
+
+def _named(x: Any, table: FloatArray) -> Any:
+    """Return x itself where its columns have names to be checked, else the table."""
+    x = as_columns(x)
+    return x if hasattr(x, "columns") or hasattr(x, "__dataframe__") else table
