@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
-from innverse import INN
+from innverse import INN, ConditionalINN
 
 SMALL = dict(n_blocks=2, hidden_layer_sizes=(16,), batch_size=50, max_iter=3, random_state=0)
 
@@ -27,15 +27,16 @@ LEFT_OUT = [
 ]
 
 
-@estimator_checks.parametrize_with_checks([INN(max_iter=5)])
+@estimator_checks.parametrize_with_checks([INN(max_iter=5), ConditionalINN(max_iter=5)])
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("cls", [INN, ConditionalINN])
 @pytest.mark.parametrize("check", LEFT_OUT, ids=lambda check: check.__name__)
 @pytest.mark.filterwarnings("ignore")
-def test_checks_that_the_tag_leaves_out(check):
-    check("INN", INN(max_iter=5))
+def test_checks_that_the_tag_leaves_out(check, cls):
+    check(cls.__name__, cls(max_iter=5))
 
 
 @pytest.fixture(scope="module")

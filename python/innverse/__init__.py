@@ -10,18 +10,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import baselines, metrics, plot, problems
+    from . import baselines, metrics, plot, problems, selection
     from ._conditional import ConditionalINN
     from ._core import __version__
     from ._inn import INN
     from ._load import load
 
-__all__ = ["INN", "ConditionalINN", "__version__", "baselines", "load", "metrics", "plot", "problems"]
+__all__ = [
+    "INN",
+    "ConditionalINN",
+    "__version__",
+    "baselines",
+    "load",
+    "metrics",
+    "plot",
+    "problems",
+    "selection",
+]
 
 # Where each name lives. They are imported when first used: scikit-learn alone takes longer to import
 # than `import innverse` may.
 _HOMES = {"ConditionalINN": "._conditional", "INN": "._inn", "load": "._load", "__version__": "._core"}
-_MODULES = ("baselines", "metrics", "plot", "problems")
+_MODULES = ("baselines", "metrics", "plot", "problems", "selection")
 
 
 def __getattr__(name: str) -> Any:

@@ -222,13 +222,17 @@ class PosteriorEstimator(BaseEstimator):
         score : float
             Higher is better; at most 0 for a model as good as the truth, on average.
         """
+        return -float(self._energy_scores(x, y).mean())
+
+    def _energy_scores(self, x: Any, y: Any) -> FloatArray:
+        """Energy score of posterior draws, row by row: lower is better."""
         check_is_fitted(self)
         x_table, y_table = self._pairs(x, y)
         seed = self._seed(self.random_state)
         draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
         draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)
         scale = self._model.x_scale().tolist()
-        return -float(_core.energy_score(draws, x_table, scale, self._threads()).mean())
+        return _core.energy_score(draws, x_table, scale, self._threads())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file, whole or not at all.
