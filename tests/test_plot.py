@@ -1,3 +1,4 @@
+import io
 import sys
 from types import SimpleNamespace
 
@@ -135,6 +136,17 @@ def test_latent_map_says_how_many_draws_it_does_not_show():
     ax = plot.latent_map(model, np.eye(8)[0], quadrant, n=50, random_state=0)
     assert "2 of 50 outside" in {text.get_text() for text in ax.texts}
     assert ax.get_xlim() == ax.get_ylim() == (-3.5, 3.5)
+
+
+def test_latent_map_names_no_group_that_lies_outside():
+    class Far(FakeModel):
+        def latent(self, x, y=None):
+            return super().latent(x, y) + 1e6 * (x[:, :1] > 0)
+
+    ax = plot.latent_map(Far(), np.zeros(8), quadrant, n=200, random_state=0)
+    ax.figure.savefig(io.BytesIO())
+    named = {text.get_text() for text in ax.texts}
+    assert {"0", "2"} <= named and not {"1", "3"} & named
 
 
 def test_latent_map_needs_two_latent_dimensions_and_one_observation():

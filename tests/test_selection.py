@@ -8,7 +8,9 @@ from innverse import INN, plot
 from innverse.selection import LatentDimSearch, _compared, latent_dim_search
 
 matplotlib.use("Agg")
-FAST = dict(n_blocks=4, hidden_layer_sizes=(32,), batch_size=200, max_iter=30, random_state=0)
+FAST = dict(
+    objective="likelihood", n_blocks=4, hidden_layer_sizes=(32,), batch_size=200, max_iter=30, random_state=0
+)
 
 
 def wave(n, columns):
@@ -23,13 +25,6 @@ def test_it_finds_what_y_loses(columns):
     search = latent_dim_search(INN(**FAST), *wave(6000, columns), random_state=0)
     assert search.recommended == 4 - columns
     assert f"{search.recommended}" in str(search)
-
-
-@pytest.mark.slow
-def test_a_column_of_y_that_says_nothing_new_does_not_count():
-    x, y = wave(6000, 2)
-    search = latent_dim_search(INN(**FAST), x, np.hstack([y, y[:, :1] ** 3]), random_state=0)
-    assert search.recommended == 2
 
 
 def test_the_smallest_that_is_as_good_is_recommended():

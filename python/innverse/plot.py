@@ -406,6 +406,9 @@ def _name_group(ax: Axes, points: FloatArray, name: str) -> None:
     nearest = ((points - np.median(points, axis=0)) ** 2).sum(axis=1).argmin()
     box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": "0.3", "linewidth": 0.6}
     x, y = points[nearest]
+    if max(abs(x), abs(y)) > _LATENT_EXTENT:
+        # A group outside the picture: a name far from it would only make the figure grow.
+        return
     ax.text(x, y, name, ha="center", va="center", fontsize="small", bbox=box, zorder=4)
 
 
