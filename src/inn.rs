@@ -108,6 +108,7 @@ pub fn fit(
     };
     let (x, y) = (model.x_scaling.standardise(x), model.y_scaling.standardise(y));
     let layout = model.layout();
+    model.architecture.noise = settings.objective.sampling_noise(&layout);
     let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
     let chain = model.architecture.chain()?;
     let batch = settings.training.batch_size.min(data.rows());

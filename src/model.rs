@@ -90,6 +90,11 @@ impl Architecture {
             return Err(Error::setting("clamp", self.clamp, "positive and finite"));
         }
         let total = self.layout.total;
+        let sizes = [("total_dim", total), ("n_blocks", self.n_blocks)];
+        let widths = self.hidden_layer_sizes.iter().map(|&width| ("hidden_layer_sizes", width));
+        if let Some((name, size)) = sizes.into_iter().chain(widths).find(|&(_, size)| size > LARGEST_SIZE) {
+            return Err(Error::setting(name, size, format!("at most {LARGEST_SIZE}")));
+        }
         let streams = (0..self.n_blocks).map(|block| seed.stream(Purpose::Mixing, block as u64));
         match self.mixing {
             Mixing::Orthogonal => {
@@ -136,6 +141,9 @@ impl Architecture {
             if self.mixing == Mixing::Orthogonal { self.rotations.len() } else { self.orders.len() };
         if x == 0 || !fits || mixings != self.n_blocks {
             return Err(Error::Format("its numbers of columns or blocks do not fit together".into()));
+        }
+        if self.hidden_layer_sizes.contains(&0) || !(self.clamp > 0.0 && self.clamp.is_finite()) {
+            return Err(Error::Format("its hidden layers or its clamp make no network".into()));
         }
         let SamplingNoise { y, padding } = self.noise;
         if !(y >= 0.0 && y.is_finite() && padding >= 0.0 && padding.is_finite()) {
@@ -250,12 +258,15 @@ impl Model {
     pub fn log_prob(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Vec<f64>> {
         let (layout, noise) = (self.layout(), self.architecture.noise);
         if layout.total > layout.x {
+            let advice = if layout.x > layout.y {
+                format!("take latent_dim = {} and no total_dim, or ConditionalINN", layout.x - layout.y)
+            } else {
+                "take ConditionalINN".into()
+            };
             return Err(Error::Undefined(format!(
                 "posterior samples have no density here: x has {} columns and the network is {} wide, and what it \
-                 makes of the padding beside x is thrown away; take latent_dim = {} and no total_dim, or ConditionalINN",
-                layout.x,
-                layout.total,
-                layout.x.saturating_sub(layout.y).max(1),
+                 makes of the padding beside x is thrown away; {advice}",
+                layout.x, layout.total,
             )));
         }
         let log_scale: f64 = self.x_scaling.scale.iter().map(|scale| scale.ln()).sum();

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import baselines, metrics, plot, problems, selection
+    from . import baselines, metrics, plot, problems
     from ._conditional import ConditionalINN
     from ._core import __version__
     from ._inn import INN
@@ -25,13 +25,12 @@ __all__ = [
     "metrics",
     "plot",
     "problems",
-    "selection",
 ]
 
 # Where each name lives. They are imported when first used: scikit-learn alone takes longer to import
 # than `import innverse` may.
 _HOMES = {"ConditionalINN": "._conditional", "INN": "._inn", "load": "._load", "__version__": "._core"}
-_MODULES = ("baselines", "metrics", "plot", "problems", "selection")
+_MODULES = ("baselines", "metrics", "plot", "problems")
 
 
 def __getattr__(name: str) -> Any:

@@ -16,9 +16,11 @@ class ConditionalINN(PosteriorEstimator):
     """Posterior samples from an invertible network x <-> z whose subnetworks also see y.
 
     For every y the network is another change of variables between x and a standard normal z, and training
-    maximises the density that it gives to the simulations. There is no limit on the numbers of columns of
-    x and y. Method: Ardizzone et al., "Guided Image Generation with Conditional Invertible Neural Networks",
-    2019 (arXiv 1907.02392), with the subnetworks' inputs taken as they are.
+    maximises the density that it gives to the simulations. Any numbers of columns of x and y will do; but
+    with a single column of x there is no second half for a coupling to see, and the posterior of that column
+    is normal, with a mean and a spread that depend on y. Method: Ardizzone et al., "Guided Image Generation
+    with Conditional Invertible Neural Networks", 2019 (arXiv 1907.02392), with the subnetworks' inputs taken
+    as they are.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ class ConditionalINN(PosteriorEstimator):
         that starts as a permutation.
     memory : {"store", "recompute"}, default="store"
         Whether training stores what the backward pass needs, or rebuilds it by running the network backwards:
-        then memory does not grow with the number of blocks.
+        then activations take the same memory for any number of blocks.
     batch_size : int, default=500
         Rows of a training step.
     max_iter : int, default=100

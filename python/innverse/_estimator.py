@@ -197,7 +197,8 @@ class PosteriorEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            Where the x side of the network is padded: samples then have no density.
+            Where the x side of the network is padded, as in every `INN` with no more columns of x than of
+            y: samples then have no density.
         """
         check_is_fitted(self)
         x_table, y_table = self._pairs(x, y)
@@ -349,12 +350,14 @@ def _warn_of(outcome: dict[str, Any]) -> None:
 
 
 def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]) -> dict[str, list[float]]:
-    """History of a fit that went on from another."""
+    """History of a fit that went on from another, with NaN where one of them had no such term."""
     if before is None:
         return after
-    offset = len(before["epoch"])
-    after = {**after, "epoch": [offset + epoch for epoch in after["epoch"]]}
-    return {name: before[name] + after[name] for name in before}
+    lengths = len(before["epoch"]), len(after["epoch"])
+    after = {**after, "epoch": [lengths[0] + epoch for epoch in after["epoch"]]}
+    missing = ([float("nan")] * length for length in lengths)
+    first, second = missing
+    return {name: before.get(name, first) + after.get(name, second) for name in {**before, **after}}
 
 
 def _named(x: Any, table: FloatArray) -> Any:

@@ -48,7 +48,7 @@ class INN(PosteriorEstimator):
         that starts as a permutation.
     memory : {"store", "recompute"}, default="store"
         Whether training stores what the backward pass needs, or rebuilds it by running the network backwards:
-        then memory does not grow with the number of blocks.
+        then activations take the same memory for any number of blocks.
     batch_size : int, default=500
         Rows of a training step.
     max_iter : int, default=100

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
     from matplotlib.axes import Axes
 
-    from .selection import LatentDimSearch
-
-__all__ = ["PALETTE", "animate", "history", "latent_dims", "latent_map", "posterior_scatter"]
+__all__ = ["PALETTE", "animate", "history", "latent_map", "posterior_scatter"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Limits: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
@@ -106,34 +104,6 @@ def history(model_or_history: HasHistory | Mapping[str, Sequence[float]], ax: Ax
     ax.set_ylabel("loss")
     # Below the axes: losses leave no corner free.
     ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
-    return ax
-
-
-def latent_dims(search: LatentDimSearch, ax: Axes | None = None) -> Axes:
-    """Draw what `innverse.selection.latent_dim_search` found.
-
-    Parameters
-    ----------
-    search : LatentDimSearch
-        Its result.
-    ax : matplotlib Axes or None
-        Where to draw; None makes a new figure.
-
-    Returns
-    -------
-    ax : matplotlib Axes
-        Score over the number of latent variables, with two standard errors of the difference from the best;
-        the recommended one is filled.
-    """
-    ax = _new_axes() if ax is None else ax
-    errors = 2.0 * search.standard_error
-    ax.errorbar(search.latent_dim, search.score, errors, fmt="o-", color=PALETTE[0], markerfacecolor="white")
-    chosen = search.latent_dim == search.recommended
-    ax.plot(search.latent_dim[chosen], search.score[chosen], "o", color=PALETTE[0], label="recommended")
-    ax.set_xticks(search.latent_dim)
-    ax.set_xlabel("number of latent variables")
-    ax.set_ylabel("score (minus energy score)")
-    ax.legend(frameon=False)
     return ax
 
 

@@ -108,6 +108,10 @@ pub fn fit<T: Real>(
         limiter: Limiter::default(),
         rates,
     };
+    if moments.steps() > 0 && !validation.is_empty() {
+        // Going on must not end with worse weights than it began with.
+        keeper.loss = looper.validate(parameters, &validation);
+    }
     let mut history: Vec<Epoch> = Vec::new();
     let mut rollbacks = 0;
     let mut ending = Ending::Completed;
@@ -253,7 +257,10 @@ impl<T: Real> Loop<'_, T> {
             }
             self.limiter.limit(&mut gradient);
             let rate = match self.settings.schedule {
-                Schedule::Course => self.rate * rate(progress),
+                // In the middle of the step: at its start, the first one of all would change nothing.
+                Schedule::Course => {
+                    self.rate * rate(self.progress(epoch as f64 + (batch as f64 + 0.5) / batches as f64))
+                }
                 Schedule::Constant => self.rate,
             };
             moments.step(&self.settings.adam, rate, &self.rates, parameters, &gradient);

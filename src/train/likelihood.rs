@@ -6,7 +6,7 @@
 //! falls: from the start at its last value, the exact y would drown everything else.
 
 use super::objective::{Data, Noise, Objective, add_noise, gather};
-use super::schedule::{COOLING_FROM, decayed};
+use super::schedule::decayed;
 use crate::flow::chain::Chain;
 use crate::flow::{Invertible, Keep, Pass};
 use crate::kernels::{ROWS, Real};
@@ -26,6 +26,9 @@ pub struct Settings {
     /// Standard deviation of the padding.
     pub padding_noise: f64,
 }
+
+/// Progress at which the noise on y has its last value, well before the learning rate begins to fall.
+const LAST_NOISE_FROM: f64 = 0.5;
 
 /// Names of the terms.
 const TERMS: [&str; 4] = ["z", "y", "padding", "log_determinant"];
@@ -72,11 +75,11 @@ impl<'a, T: Real> Likelihood<'a, T> {
         Self { chain, layout, settings, keep, workers }
     }
 
-    /// The noise on y, which has its last value before the learning rate begins to fall.
+    /// The noise on y.
     fn y_noise(&self, progress: f64) -> f64 {
         let Settings { y_noise, first_y_noise, .. } = self.settings;
         let first = first_y_noise.max(y_noise);
-        decayed(first, y_noise / first, (progress / COOLING_FROM).min(1.0))
+        decayed(first, y_noise / first, (progress / LAST_NOISE_FROM).min(1.0))
     }
 
     /// All tiles, forward and, where wanted, backward; the terms.
@@ -196,7 +199,7 @@ impl<T: Real> Objective<T> for Likelihood<'_, T> {
     }
 
     fn settled(&self, progress: f64) -> bool {
-        self.layout.conditional || progress >= COOLING_FROM
+        self.layout.conditional || progress >= LAST_NOISE_FROM
     }
 }
 
@@ -275,12 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn the_noise_on_y_reaches_its_last_value_before_the_rate_falls() {
+    fn the_noise_on_y_falls_to_its_last_value() {
         let layout = Layout::new(3, 1, 2, None).unwrap();
         let chain = chain(layout);
         let objective = Likelihood::<f64>::new(&chain, layout, SETTINGS, Keep::Result, 1);
         assert!((objective.y_noise(0.0) - 0.6).abs() < 1e-12);
-        assert!((objective.y_noise(COOLING_FROM) - 0.2).abs() < 1e-12);
+        assert!((objective.y_noise(LAST_NOISE_FROM) - 0.2).abs() < 1e-12);
         assert!((objective.y_noise(1.0) - 0.2).abs() < 1e-12);
     }
 
