@@ -27,8 +27,8 @@ pub struct Settings {
     pub padding_noise: f64,
 }
 
-/// Progress at which the noise on y has its last value, well before the learning rate begins to fall.
-const LAST_NOISE_FROM: f64 = 0.5;
+/// Progress at which the noise on y has its last value, shortly before the learning rate begins to fall.
+const LAST_NOISE_FROM: f64 = 0.65;
 
 /// Names of the terms.
 const TERMS: [&str; 4] = ["z", "y", "padding", "log_determinant"];
