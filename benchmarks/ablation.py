@@ -13,7 +13,6 @@ import argparse
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from peer import print_markdown
@@ -129,5 +128,4 @@ def print_table(results):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()

@@ -1,10 +1,9 @@
 //! Fitting an invertible network to pairs of x and y: from arrays in the user's units to a model.
 
 use crate::error::{Error, Result};
-use crate::flow::{Invertible, Keep};
+use crate::flow::Keep;
 use crate::layout::Layout;
 use crate::model::{Architecture, Mixing, Model, SamplingNoise};
-use crate::random::Purpose;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
@@ -110,7 +109,7 @@ pub fn fit(
     let layout = model.layout();
     model.architecture.noise = settings.objective.sampling_noise(&layout);
     let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
-    let chain = model.architecture.chain()?;
+    let chain = model.chain().clone();
     let batch = settings.training.batch_size.min(data.rows());
     let mut objective: Box<dyn objective::Objective<f32>> = match &settings.objective {
         // Its tiles wait for the whole batch: their hidden layers would not stay in the cache until the backward.
@@ -148,11 +147,8 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
         noise: settings.objective.sampling_noise(&layout),
     };
     let architecture = architecture.random(seed)?;
-    let chain = architecture.chain()?;
-    let mut parameters = vec![0.0f32; Invertible::<f32>::parameters(&chain)];
-    chain.initialise(&mut parameters, &mut seed.stream(Purpose::Weights, 0));
-    let moments = Moments::new(parameters.len());
-    let model = Model::new(architecture, Scaling::fit(x).0, Scaling::fit(y).0, parameters)?;
+    let model = Model::untrained(architecture, Scaling::fit(x).0, Scaling::fit(y).0, seed)?;
+    let moments = Moments::new(model.parameters.len());
     Ok(Trained { model, moments })
 }
 
@@ -193,7 +189,7 @@ pub fn check_finite(name: &'static str, data: ArrayView2<f64>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Seed, fill_normal};
+    use crate::random::{Purpose, Seed, fill_normal};
     use crate::threads::with_threads;
     use crate::train::optimizer::Adam;
     use ndarray::Array2;

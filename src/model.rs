@@ -192,6 +192,24 @@ impl Model {
         Ok(Self { architecture, x_scaling, y_scaling, parameters, chain })
     }
 
+    /// A network with the parameters that training starts from.
+    pub fn untrained(
+        architecture: Architecture,
+        x_scaling: Scaling,
+        y_scaling: Scaling,
+        seed: Seed,
+    ) -> Result<Self> {
+        let chain = architecture.chain()?;
+        let mut parameters = vec![0.0; Invertible::<f32>::parameters(&chain)];
+        chain.initialise(&mut parameters, &mut seed.stream(Purpose::Weights, 0));
+        Ok(Self { architecture, x_scaling, y_scaling, parameters, chain })
+    }
+
+    /// Its maps.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
     /// Columns of both sides.
     pub fn layout(&self) -> Layout {
         self.architecture.layout

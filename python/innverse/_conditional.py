@@ -142,7 +142,10 @@ class ConditionalINN(PosteriorEstimator):
         self.gradient_clamp = gradient_clamp
 
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
-        return {**shared_settings(self), "objective": "likelihood"}
+        settings = shared_settings(self)
+        # There is neither y nor padding among the network's columns, so nothing to put noise on.
+        noise = {"y_noise": 1.0, "first_y_noise": 1.0, "padding_noise": 1.0}
+        return settings | {"latent_dim": None, "total_dim": None, "bidirectional": None, "likelihood": noise}
 
     def latent(self, x: Any, y: Any) -> FloatArray:
         """Return the latent variables that belong to x, seen with y.
@@ -160,5 +163,5 @@ class ConditionalINN(PosteriorEstimator):
             Standard normal where the model is right.
         """
         check_is_fitted(self)
-        x_table, y_table = self._pairs(x, y)
+        x_table, y_table = self._pairs(x, y, "latent")
         return self._model.latent(x_table, y_table, self._threads())

@@ -13,15 +13,14 @@ from typing import Any, ClassVar, Self
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from . import _core
-from ._validation import FloatArray, as_columns, as_observations, as_table, check_same_rows, finite_rows
+from ._base import PairsEstimator
+from ._validation import FloatArray, as_observations, as_table, check_same_rows, finite_rows
 
 # Posterior draws per observation that `score` compares with the truth.
 SCORE_DRAWS = 100
@@ -29,7 +28,7 @@ SCORE_DRAWS = 100
 SEED_BOUND = 2**31
 
 
-class PosteriorEstimator(BaseEstimator):
+class PosteriorEstimator(PairsEstimator):
     """An estimator of p(x | y); subclasses say how the core is called."""
 
     random_state: Any
@@ -45,8 +44,6 @@ class PosteriorEstimator(BaseEstimator):
     _y_columns: int
     history_: dict[str, list[float]]
     n_iter_: int
-    n_features_in_: int
-    feature_names_in_: NDArray[np.object_]
     latent_dim_: int
     total_dim_: int
 
@@ -133,12 +130,11 @@ class PosteriorEstimator(BaseEstimator):
         return self
 
     def _training_tables(self, x: Any, y: Any, *, reset: bool) -> tuple[FloatArray, FloatArray]:
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        self._require_target(y)
         omit = self.nan_policy == "omit"
         x_table = as_table(x, "x", allow_nan=omit)
         y_table = as_table(y, "y", allow_nan=omit)
-        validate_data(self, X=_named(x, x_table), reset=reset, skip_check_array=True)
+        self._remember_columns(x, x_table, reset=reset)
         check_same_rows(x_table, y_table)
         if omit:
             rows = finite_rows(x_table, y_table)
@@ -201,7 +197,7 @@ class PosteriorEstimator(BaseEstimator):
             y: samples then have no density.
         """
         check_is_fitted(self)
-        x_table, y_table = self._pairs(x, y)
+        x_table, y_table = self._pairs(x, y, "log_prob")
         return self._model.log_prob(x_table, y_table, self._threads())
 
     def score(self, x: Any, y: Any) -> float:
@@ -228,7 +224,7 @@ class PosteriorEstimator(BaseEstimator):
     def _energy_scores(self, x: Any, y: Any) -> FloatArray:
         """Energy score of posterior draws, row by row: lower is better."""
         check_is_fitted(self)
-        x_table, y_table = self._pairs(x, y)
+        x_table, y_table = self._pairs(x, y, "score")
         seed = self._seed(self.random_state)
         draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
         draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)
@@ -269,25 +265,6 @@ class PosteriorEstimator(BaseEstimator):
             estimator.feature_names_in_ = np.asarray(kept["feature_names_in"], dtype=object)
         return estimator
 
-    def _x_table(self, x: Any) -> FloatArray:
-        table = as_table(x, "x")
-        if table.shape[1] != self.n_features_in_:
-            hint = " Reshape your data." if np.ndim(x) == 1 else ""
-            raise ValueError(
-                f"x has {table.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input.{hint}"
-            )
-        validate_data(self, X=_named(x, table), reset=False, skip_check_array=True)
-        return table
-
-    def _pairs(self, x: Any, y: Any) -> tuple[FloatArray, FloatArray]:
-        x_table = self._x_table(x)
-        if y is None:
-            raise ValueError("y must be the observations of x, got None")
-        y_table = as_table(y, "y")
-        check_same_rows(x_table, y_table)
-        return x_table, y_table
-
     def _seed(self, random_state: Any) -> int:
         return int(check_random_state(random_state).randint(SEED_BOUND))
 
@@ -307,16 +284,6 @@ class PosteriorEstimator(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
-
-    def __sklearn_tags__(self) -> Tags:
-        tags: Tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        # Input is validated; but one dimension means one column here, and no other tag says so. The checks
-        # of scikit-learn that this leaves out are run by the tests one by one.
-        tags.no_validation = True
-        return tags
 
 
 class _Progress:
@@ -358,12 +325,6 @@ def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]
     missing = ([float("nan")] * length for length in lengths)
     first, second = missing
     return {name: before.get(name, first) + after.get(name, second) for name in {**before, **after}}
-
-
-def _named(x: Any, table: FloatArray) -> Any:
-    """Return x itself where its columns have names to be checked, else the table."""
-    x = as_columns(x)
-    return x if hasattr(x, "columns") or hasattr(x, "__dataframe__") else table
 
 
 def _names(estimator: PosteriorEstimator) -> list[str] | None:

@@ -209,23 +209,31 @@ class INN(PosteriorEstimator):
 
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
         """Return the core's settings: the parameters, checked and with the choices made."""
-        optimizer = LIKELIHOOD if self.objective == "likelihood" else BIDIRECTIONAL
-        settings = shared_settings(self, **optimizer)
-        names = (
-            "total_dim objective y_weight z_weight x_weight reconstruction_weight padding_weight z_noise "
-            "padding_noise"
-        )
-        settings.update({name: getattr(self, name) for name in names.split()})
+        likelihood = self.objective == "likelihood"
+        settings = shared_settings(self, **(LIKELIHOOD if likelihood else BIDIRECTIONAL))
         default_latent = dx - dy if dx > dy else dx
         settings["latent_dim"] = self.latent_dim if self.latent_dim is not None else default_latent
-        settings["z_kernels"] = scales(self.z_kernels, "z_kernels")
-        settings["x_kernels"] = scales(self.x_kernels, "x_kernels")
-        settings["ramp"] = X_RAMP
-        settings["noise_decay"] = NOISE_DECAY
-        settings["y_noise"] = Y_NOISE[self.objective] if self.y_noise is None else self.y_noise
-        settings["first_y_noise"] = FIRST_Y_NOISE
-        settings["x_condition"] = X_CONDITION / dy
+        settings["total_dim"] = self.total_dim
+        # Both objectives' parameters are checked, whichever is wanted.
+        terms = self._terms(dy)
+        noise = {name: terms[name] for name in ("y_noise", "padding_noise")} | {
+            "first_y_noise": FIRST_Y_NOISE
+        }
+        settings["bidirectional"] = None if likelihood else terms
+        settings["likelihood"] = noise if likelihood else None
         return settings
+
+    def _terms(self, dy: int) -> dict[str, Any]:
+        """Return weights, noise and kernels of the bidirectional objective."""
+        names = "y_weight z_weight x_weight reconstruction_weight padding_weight z_noise padding_noise"
+        terms = {name: getattr(self, name) for name in names.split()}
+        terms["y_noise"] = Y_NOISE[self.objective] if self.y_noise is None else self.y_noise
+        terms["z_kernels"] = scales(self.z_kernels, "z_kernels")
+        terms["x_kernels"] = scales(self.x_kernels, "x_kernels")
+        terms["ramp"] = X_RAMP
+        terms["noise_decay"] = NOISE_DECAY
+        terms["x_condition"] = X_CONDITION / dy
+        return terms
 
     def predict(self, x: Any) -> FloatArray:
         """Return what the learned forward process makes of x.

@@ -44,32 +44,11 @@ _PLAIN = (
     "early_stopping validation_fraction n_iter_no_change gradient_clamp"
 )
 
-# What the core wants to hear although only some objectives listen.
-_UNUSED: dict[str, Any] = {
-    "latent_dim": None,
-    "total_dim": None,
-    "y_weight": 0.0,
-    "z_weight": 0.0,
-    "x_weight": 0.0,
-    "reconstruction_weight": 0.0,
-    "padding_weight": 0.0,
-    "y_noise": 1.0,
-    "first_y_noise": 1.0,
-    "z_noise": 0.0,
-    "padding_noise": 1.0,
-    "z_kernels": [],
-    "x_kernels": [],
-    "ramp": 0.5,
-    "noise_decay": 1.0,
-    "x_condition": 0.0,
-}
-
 
 def shared_settings(estimator: Any, **defaults: Any) -> dict[str, Any]:
     """Return the settings of the core that both estimators give, with `defaults` in place of None."""
     given = {name: getattr(estimator, name) for name in (*_PLAIN.split(), "adam_betas")}
-    given = {name: defaults.get(name) if value is None else value for name, value in given.items()}
-    settings = {**_UNUSED, **given}
+    settings = {name: defaults.get(name) if value is None else value for name, value in given.items()}
     settings["hidden_layer_sizes"] = _sizes(estimator.hidden_layer_sizes)
     settings["beta_1"], settings["beta_2"] = _betas(settings.pop("adam_betas"))
     settings["constant_rate"] = False

@@ -7,15 +7,13 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import _core
-from ._validation import FloatArray, as_columns, as_observations, as_table, check_same_rows
+from ._base import PairsEstimator
+from ._validation import FloatArray, as_observations, as_table, check_same_rows
 from .problems._base import RandomStateLike, as_generator, check_count
 
 __all__ = ["RejectionABC"]
@@ -31,7 +29,7 @@ _ENTRIES_AT_ONCE = 1_000_000
 _CONSTANT_ROUNDINGS = 4.0
 
 
-class RejectionABC(BaseEstimator):
+class RejectionABC(PairsEstimator):
     """Approximate Bayesian computation: the simulations whose y is nearest to the observation.
 
     All simulations are kept. For an observation, those with the nearest y are accepted, and their x are the
@@ -81,8 +79,6 @@ class RejectionABC(BaseEstimator):
 
     n_accepted_: int
     y_scale_: FloatArray
-    n_features_in_: int
-    feature_names_in_: NDArray[np.object_]
 
     def __init__(self, *, acceptance: float = _ACCEPTANCE, random_state: RandomStateLike = None):
         self.acceptance = acceptance
@@ -109,13 +105,12 @@ class RejectionABC(BaseEstimator):
             Where a parameter or the data make no sense; the estimator is left as it was.
         """
         self._validate_params()
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        self._require_target(y)
         x_table, y_table = as_table(x, "x"), as_table(y, "y")
         check_same_rows(x_table, y_table)
         scale = _scale(y_table)
         neighbors = NearestNeighbors(algorithm="kd_tree").fit(y_table / scale)
-        validate_data(self, X=_named(x, x_table), reset=True, skip_check_array=True)
+        self._remember_columns(x, x_table, reset=True)
         self._x = x_table
         self._neighbors = neighbors
         self.y_scale_ = scale
@@ -173,17 +168,7 @@ class RejectionABC(BaseEstimator):
             Higher is better.
         """
         check_is_fitted(self)
-        x_table = as_table(x, "x")
-        if x_table.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"x has {x_table.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input. Reshape your data."
-            )
-        validate_data(self, X=_named(x, x_table), reset=False, skip_check_array=True)
-        if y is None:
-            raise ValueError("score needs y, the observations of x, got None")
-        y_table = as_table(y, "y")
-        check_same_rows(x_table, y_table)
+        x_table, y_table = self._pairs(x, y, "score")
         draws = self.posterior(y_table, _SCORE_DRAWS)
         scores = _core.energy_score(draws, x_table, _scale(self._x).tolist(), _SCORE_THREADS)
         return -float(np.mean(scores))
@@ -191,24 +176,9 @@ class RejectionABC(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_neighbors")
 
-    def __sklearn_tags__(self) -> Tags:
-        tags: Tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        # Input is validated; but one dimension means one column here, and no other tag says so.
-        tags.no_validation = True
-        return tags
-
 
 def _scale(table: FloatArray) -> FloatArray:
     """Return the standard deviation of each column; 1 where the column is constant."""
     deviation = table.std(axis=0)
     rounding = _CONSTANT_ROUNDINGS * np.finfo(np.float64).eps * np.abs(table).max(axis=0)
     return np.where(deviation <= rounding, 1.0, deviation)
-
-
-def _named(x: Any, table: FloatArray) -> Any:
-    """Return x itself where its columns have names to be checked, else the table."""
-    x = as_columns(x)
-    return x if hasattr(x, "columns") or hasattr(x, "__dataframe__") else table

@@ -2,6 +2,7 @@
 //! looks for signals.
 
 use super::model::Model;
+use crate::error::Error;
 use crate::inn::{Objective, Settings, Target, Trained, check_finite, fit};
 use crate::model::Mixing;
 use crate::random::Seed;
@@ -36,21 +37,9 @@ pub struct FitSettings {
     clamp: f64,
     permutation: String,
     memory: String,
-    objective: String,
-    y_weight: f64,
-    z_weight: f64,
-    x_weight: f64,
-    reconstruction_weight: f64,
-    padding_weight: f64,
-    y_noise: f64,
-    z_noise: f64,
-    padding_noise: f64,
-    z_kernels: Vec<f64>,
-    x_kernels: Vec<f64>,
-    ramp: f64,
-    noise_decay: f64,
-    first_y_noise: f64,
-    x_condition: f64,
+    /// The objective: one of the two.
+    bidirectional: Option<Terms>,
+    likelihood: Option<NoiseSettings>,
     batch_size: usize,
     max_iter: usize,
     learning_rate_init: f64,
@@ -65,31 +54,67 @@ pub struct FitSettings {
     seed: u64,
 }
 
+/// Terms of the bidirectional objective; noise as it is at the end.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Terms {
+    y_weight: f64,
+    z_weight: f64,
+    x_weight: f64,
+    reconstruction_weight: f64,
+    padding_weight: f64,
+    y_noise: f64,
+    z_noise: f64,
+    padding_noise: f64,
+    z_kernels: Vec<f64>,
+    x_kernels: Vec<f64>,
+    ramp: f64,
+    noise_decay: f64,
+    x_condition: f64,
+}
+
+impl From<Terms> for bidirectional::Settings {
+    fn from(terms: Terms) -> Self {
+        Self {
+            y_weight: terms.y_weight,
+            z_weight: terms.z_weight,
+            x_weight: terms.x_weight,
+            reconstruction_weight: terms.reconstruction_weight,
+            padding_weight: terms.padding_weight,
+            y_noise: terms.y_noise / terms.noise_decay,
+            z_noise: terms.z_noise / terms.noise_decay,
+            padding_noise: terms.padding_noise / terms.noise_decay,
+            z_kernels: terms.z_kernels,
+            x_kernels: terms.x_kernels,
+            ramp: terms.ramp,
+            noise_decay: terms.noise_decay,
+            x_condition: terms.x_condition,
+        }
+    }
+}
+
+/// Noise of the likelihood.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct NoiseSettings {
+    y_noise: f64,
+    first_y_noise: f64,
+    padding_noise: f64,
+}
+
+impl From<NoiseSettings> for likelihood::Settings {
+    fn from(noise: NoiseSettings) -> Self {
+        let NoiseSettings { y_noise, first_y_noise, padding_noise } = noise;
+        Self { y_noise, first_y_noise, padding_noise }
+    }
+}
+
 impl FitSettings {
     fn into_settings(self) -> PyResult<Settings> {
-        let terms = || bidirectional::Settings {
-            y_weight: self.y_weight,
-            z_weight: self.z_weight,
-            x_weight: self.x_weight,
-            reconstruction_weight: self.reconstruction_weight,
-            padding_weight: self.padding_weight,
-            y_noise: self.y_noise / self.noise_decay,
-            z_noise: self.z_noise / self.noise_decay,
-            padding_noise: self.padding_noise / self.noise_decay,
-            z_kernels: self.z_kernels.clone(),
-            x_kernels: self.x_kernels.clone(),
-            ramp: self.ramp,
-            noise_decay: self.noise_decay,
-            x_condition: self.x_condition,
-        };
-        let noise = likelihood::Settings {
-            y_noise: self.y_noise,
-            first_y_noise: self.first_y_noise,
-            padding_noise: self.padding_noise,
-        };
-        let objective = match self.objective.as_str() {
-            "bidirectional" => Objective::Bidirectional(terms()),
-            _ => Objective::Likelihood(noise),
+        let objective = match (self.bidirectional, self.likelihood) {
+            (Some(terms), None) => Objective::Bidirectional(terms.into()),
+            (None, Some(noise)) => Objective::Likelihood(noise.into()),
+            _ => return Err(Error::setting("objective", "none or both", "one of two").into()),
         };
         let adam = Adam {
             beta_1: self.beta_1,

@@ -171,10 +171,8 @@ impl<T: Real> Objective<T> for Likelihood<'_, T> {
         &TERMS
     }
 
-    fn rates(&self) -> Vec<T> {
-        let mut rates = vec![T::one(); Invertible::<T>::parameters(self.chain)];
-        self.chain.rates(&mut rates);
-        rates
+    fn chain(&self) -> &Chain {
+        self.chain
     }
 
     fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64> {

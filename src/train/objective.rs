@@ -1,5 +1,7 @@
 //! What a fit minimises, as the training loop sees it.
 
+use crate::flow::Invertible;
+use crate::flow::chain::Chain;
 use crate::kernels::{ROWS, Real};
 use crate::random::{Purpose, Seed, Stream, normal};
 
@@ -58,8 +60,14 @@ impl Noise {
 pub trait Objective<T: Real> {
     /// Names of the loss terms, in the order of `evaluate`'s result.
     fn terms(&self) -> &'static [&'static str];
+    /// The chain whose parameters are trained.
+    fn chain(&self) -> &Chain;
     /// The factor of each parameter's learning rate.
-    fn rates(&self) -> Vec<T>;
+    fn rates(&self) -> Vec<T> {
+        let mut rates = vec![T::one(); Invertible::<T>::parameters(self.chain())];
+        self.chain().rates(&mut rates);
+        rates
+    }
     /// The weighted terms on a batch of rows; their sum is the loss.
     fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64>;
     /// The same, and the gradient of the loss; `progress` in [0, 1] is how far the fit has come, for terms that
