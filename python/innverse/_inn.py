@@ -160,7 +160,7 @@ class INN(PosteriorEstimator):
         n_jobs: int | None = -1,
         verbose: int = 0,
         warm_start: bool = False,
-        y_weight: float = 3.0,
+        y_weight: float = 100.0,
         z_weight: float = 10.0,
         x_weight: float = 400.0,
         reconstruction_weight: float = 1.0,
