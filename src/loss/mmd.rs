@@ -8,7 +8,7 @@ use crate::kernels::dispatch::{Kernel, dispatch};
 use crate::kernels::product::{Finish, Matrix, Start, product};
 use crate::kernels::vector::Vector;
 use crate::kernels::{ROWS, Real};
-use crate::tiles::Batch;
+use crate::tiles::{Batch, rows_of_tile};
 use rayon::prelude::*;
 
 /// Memory of one thread: the slopes of the kernel for two tiles, their sums, and the weighted neighbours.
@@ -29,6 +29,18 @@ impl<T: Real> Workspace<T> {
     }
 }
 
+/// How mean k(y, y'), which has no gradient, is found from the reference sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeanKernel {
+    /// Over all pairs, each point with itself among them.
+    Biased,
+    /// Over the pairs of different points among the first `rows`.
+    Unbiased {
+        /// Of these points.
+        rows: usize,
+    },
+}
+
 /// The squared discrepancy between `points` and `reference`, and its gradient with respect to `points`.
 ///
 /// `scales` are the C_h. `gradient` has the shape of `points`; its padded rows become zero. The result does not
@@ -37,6 +49,7 @@ pub fn mmd_gradient<T: Real>(
     points: &Batch<T>,
     reference: &Batch<T>,
     scales: &[T],
+    own: MeanKernel,
     gradient: &mut Batch<T>,
 ) -> f64 {
     assert!(points.columns() == reference.columns() && gradient.columns() == points.columns());
@@ -52,13 +65,13 @@ pub fn mmd_gradient<T: Real>(
             |workspace, (tile, gradient)| tile_gradient(points, reference, scales, tile, gradient, workspace),
         )
         .collect();
-    values.iter().sum::<f64>() + mean_of_kernel(reference, scales)
+    values.iter().sum::<f64>() + mean_of_kernel(reference, scales, own)
 }
 
 /// The squared discrepancy between two samples.
 pub fn mmd<T: Real>(points: &Batch<T>, reference: &Batch<T>, scales: &[T]) -> f64 {
     let mut gradient = Batch::zeros(points.rows(), points.columns());
-    mmd_gradient(points, reference, scales, &mut gradient)
+    mmd_gradient(points, reference, scales, MeanKernel::Biased, &mut gradient)
 }
 
 /// One tile's share of mean k(x, x') - 2 mean k(x, y), and its rows of the gradient.
@@ -116,20 +129,29 @@ fn tile_gradient<T: Real>(
 }
 
 /// mean k(y, y'), each pair of different tiles taken once.
-fn mean_of_kernel<T: Real>(batch: &Batch<T>, scales: &[T]) -> f64 {
-    let sums: Vec<f64> = (0..batch.tiles())
+fn mean_of_kernel<T: Real>(batch: &Batch<T>, scales: &[T], own: MeanKernel) -> f64 {
+    let rows = match own {
+        MeanKernel::Unbiased { rows } if rows > 1 => rows,
+        _ => batch.rows(),
+    };
+    let sums: Vec<f64> = (0..rows.div_ceil(ROWS))
         .into_par_iter()
         .map(|tile| {
-            let (own, rows) = (batch.tile(tile), batch.rows_of(tile));
+            let own = batch.tile(tile);
             let pair = |other: usize| {
-                let theirs = batch.tile(other);
-                dispatch(Pairs { own, theirs, rows, count: batch.rows_of(other), scales, output: None })
+                let (theirs, count) = (batch.tile(other), rows_of_tile(rows, other));
+                let rows = rows_of_tile(rows, tile);
+                dispatch(Pairs { own, theirs, rows, count, scales, output: None })
             };
             pair(tile) + 2.0 * (0..tile).map(pair).sum::<f64>()
         })
         .collect();
-    let n = batch.rows() as f64;
-    sums.iter().sum::<f64>() / (n * n)
+    let (n, sum) = (rows as f64, sums.iter().sum::<f64>());
+    match own {
+        // A point's kernel with itself is one for each scale.
+        MeanKernel::Unbiased { rows } if rows > 1 => (sum / n - scales.len() as f64) / (n - 1.0),
+        _ => sum / (n * n),
+    }
 }
 
 /// The kernel between the rows of two tiles: returns its sum, and fills the slopes (one line of own rows per
@@ -248,11 +270,28 @@ mod tests {
     }
 
     #[test]
+    fn unbiased_mean_takes_each_pair_of_the_first_points_once() {
+        let (batch, values) = sample(70, 3, 0.0, 10);
+        for rows in [2, 33, 70] {
+            let mut sum = 0.0;
+            for (i, p) in values.chunks(3).take(rows).enumerate() {
+                for q in values.chunks(3).take(i) {
+                    let distance: f64 = p.iter().zip(q).map(|(s, t)| (s - t).powi(2)).sum();
+                    sum += SCALES.iter().map(|c| c / (c + distance)).sum::<f64>();
+                }
+            }
+            let wanted = sum / (rows * (rows - 1) / 2) as f64;
+            let got = mean_of_kernel(&batch, &SCALES, MeanKernel::Unbiased { rows });
+            assert!((got - wanted).abs() < 1e-12, "{rows}: {got} {wanted}");
+        }
+    }
+
+    #[test]
     fn gradient_is_the_fourth_order_difference() {
         for (n, m, columns) in [(1, 1, 1), (7, 40, 3), (35, 20, 2)] {
             let ((x, xs), (y, _)) = (sample(n, columns, 0.0, 3), sample(m, columns, 0.5, 4));
             let mut gradient = Batch::zeros(n, columns);
-            mmd_gradient(&x, &y, &SCALES, &mut gradient);
+            mmd_gradient(&x, &y, &SCALES, MeanKernel::Biased, &mut gradient);
             let got = gradient.to_rows();
             for i in 0..xs.len() {
                 let at = |step: f64| {
@@ -271,7 +310,7 @@ mod tests {
     fn same_sample_has_no_discrepancy_and_no_gradient() {
         let (x, _) = sample(100, 3, 0.0, 5);
         let mut gradient = Batch::zeros(100, 3);
-        assert!(mmd_gradient(&x, &x.clone(), &SCALES, &mut gradient).abs() < 1e-14);
+        assert!(mmd_gradient(&x, &x.clone(), &SCALES, MeanKernel::Biased, &mut gradient).abs() < 1e-14);
         assert!(gradient.data().iter().all(|g| g.abs() < 1e-14));
     }
 
@@ -281,7 +320,7 @@ mod tests {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut gradient = Batch::zeros(300, 4);
-            let value = pool.install(|| mmd_gradient(&x, &y, &SCALES, &mut gradient));
+            let value = pool.install(|| mmd_gradient(&x, &y, &SCALES, MeanKernel::Biased, &mut gradient));
             (value.to_bits(), gradient.to_rows())
         };
         assert_eq!(run(1), run(2));

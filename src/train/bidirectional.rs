@@ -7,15 +7,15 @@
 //! well; the MMD on x compares x together with its y; the normal points of a step cover their space evenly, which
 //! takes most of their share out of the noise of both MMDs.
 
-use super::objective::{Data, Noise, Objective, add_noise, gather};
+use super::objective::{Data, Noise, Objective, Rows, add_noise, gather};
 use super::schedule::decayed;
 use crate::flow::chain::Chain;
 use crate::flow::{Invertible, Keep, Pass};
 use crate::kernels::{ROWS, Real};
 use crate::layout::Layout;
 use crate::loss::fit::squared_error;
-use crate::loss::mmd::mmd_gradient;
-use crate::random::{EvenNormals, Stream};
+use crate::loss::mmd::{MeanKernel, mmd_gradient};
+use crate::random::{EvenNormals, Stream, normal};
 use crate::tiles::{Batch, groups, ordered_sum, rows_of_tile, tiles_per_group};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,10 @@ const X_PADDING_DECAY: f64 = 1e-4;
 /// One tile in so many is reconstructed in a step, in turn: the term is a smooth regression that needs few rows, and
 /// with all of them it would take a third of the time of a fit.
 const RECONSTRUCTED_EVERY: usize = 4;
+
+/// Rows of data that the sampled x of a batch are compared with, in batches: many, because chance among them moves every
+/// sample, and cheap, because they go through no network.
+const REFERENCE_BATCHES: usize = 8;
 
 /// Names of the terms.
 const TERMS: [&str; 5] = ["y", "z", "x", "reconstruction", "padding"];
@@ -202,7 +206,39 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     }
 
     /// Collects the points of both MMDs and computes them with their gradients.
-    fn discrepancies(&mut self, rows: usize, noise: Noise) -> (f64, f64) {
+    fn discrepancies(&mut self, data: &Data<T>, rows: &Rows, noise: Noise, y_noise: T) -> (f64, f64) {
+        self.collect_points(rows.batch().len(), noise);
+        self.collect_reference(data, rows, noise, y_noise);
+        let z_gradient = &mut self.z_gradient;
+        let on_z =
+            mmd_gradient(&self.z_points, &self.z_reference, &self.z_kernels, MeanKernel::Biased, z_gradient);
+        // The rows of the batch are enough for the term that has no gradient.
+        let own = MeanKernel::Unbiased { rows: rows.batch().len() };
+        let on_x =
+            mmd_gradient(&self.x_points, &self.x_reference, &self.x_kernels, own, &mut self.x_gradient);
+        (on_z, on_x)
+    }
+
+    /// Adds the rows that follow the batch to the reference of the MMD on x.
+    fn collect_reference(&mut self, data: &Data<T>, rows: &Rows, noise: Noise, y_noise: T) {
+        let start = rows.batch().len();
+        let following = rows.following((REFERENCE_BATCHES - 1) * start);
+        let y_weight = T::of(self.settings.x_condition.sqrt());
+        let stream = &mut noise.of_tile(MORE_REFERENCE);
+        let mut point = Vec::with_capacity(self.x_reference.columns());
+        self.x_reference.resize(start + following.size_hint().0);
+        for (i, row) in following.enumerate() {
+            point.clear();
+            point.extend_from_slice(data.x_row(row));
+            if self.settings.x_condition > 0.0 {
+                point.extend(data.y_row(row).iter().map(|&y| y_weight * (y + y_noise * normal::<T>(stream))));
+            }
+            self.x_reference.set_row(start + i, &point);
+        }
+    }
+
+    /// Collects the points of both MMDs that belong to the batch.
+    fn collect_points(&mut self, rows: usize, noise: Noise) {
         let Layout { x, z, .. } = self.layout;
         let batches = [&mut self.z_points, &mut self.z_reference, &mut self.z_gradient];
         batches.into_iter().for_each(|batch| batch.resize(rows));
@@ -226,9 +262,6 @@ impl<'a, T: Real> Bidirectional<'a, T> {
                 own_y.iter_mut().zip(&slot.y).for_each(|(to, &y)| *to = y_weight * y);
             }
         }
-        let on_z = mmd_gradient(&self.z_points, &self.z_reference, &self.z_kernels, &mut self.z_gradient);
-        let on_x = mmd_gradient(&self.x_points, &self.x_reference, &self.x_kernels, &mut self.x_gradient);
-        (on_z, on_x)
     }
 
     /// The weighted terms, from the sums of squares and the discrepancies.
@@ -252,13 +285,14 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         &mut self,
         parameters: &[T],
         data: &Data<T>,
-        rows: &[usize],
+        rows: &Rows,
         noise: Noise,
         progress: f64,
     ) -> Vec<f64> {
-        self.run(parameters, data, rows, noise, progress);
-        let discrepancies = self.discrepancies(rows.len(), noise);
-        self.weighted_terms(rows.len(), noise.step, discrepancies)
+        self.run(parameters, data, rows.batch(), noise, progress);
+        let y_noise = T::of(self.settings.y_noise * decayed(1.0, self.settings.noise_decay, progress));
+        let discrepancies = self.discrepancies(data, rows, noise, y_noise);
+        self.weighted_terms(rows.batch().len(), noise.step, discrepancies)
     }
 
     /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
@@ -286,9 +320,11 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     }
 }
 
-/// Numbers beyond those of tiles, for the streams of the shared latent variables and of the MMD's normal reference.
+/// Numbers beyond those of tiles, for the streams of the shared latent variables, of the MMD's normal reference, and of
+/// the noise on further rows of data.
 const LATENTS: usize = 1 << 20;
 const REFERENCE: usize = LATENTS + 1;
+const MORE_REFERENCE: usize = LATENTS + 2;
 
 fn add_scaled<T: Real>(to: &mut [T], from: &[T], columns: usize, factor: T) {
     for (to, &from) in to[..columns * ROWS].iter_mut().zip(from) {
@@ -473,7 +509,7 @@ impl<T: Real> Objective<T> for Bidirectional<'_, T> {
         self.chain
     }
 
-    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64> {
+    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &Rows, noise: Noise) -> Vec<f64> {
         // As the end of a fit will have it.
         self.terms_at(parameters, data, rows, noise, 1.0)
     }
@@ -482,13 +518,13 @@ impl<T: Real> Objective<T> for Bidirectional<'_, T> {
         &mut self,
         parameters: &[T],
         data: &Data<T>,
-        rows: &[usize],
+        rows: &Rows,
         noise: Noise,
         progress: f64,
         gradient: &mut [T],
     ) -> Vec<f64> {
         let terms = self.terms_at(parameters, data, rows, noise, progress);
-        self.backward(parameters, rows.len(), self.ramp(progress), gradient);
+        self.backward(parameters, rows.batch().len(), self.ramp(progress), gradient);
         terms
     }
 
@@ -508,6 +544,7 @@ mod tests {
     use crate::subnet::Activation;
 
     const ROWS_OF_DATA: usize = 40;
+    const FOLLOWING: usize = 25;
     const LAYOUT: Layout = Layout { x: 2, y: 1, z: 2, total: 5, conditional: false };
     const NOISE: Noise = Noise { seed: Seed(3), purpose: Purpose::Training, step: 4 };
     const PROGRESS: f64 = 0.7;
@@ -551,6 +588,9 @@ mod tests {
         reconstructs: Vec<bool>,
         sampling: Vec<Vec<f64>>,
         z_reference: Batch<f64>,
+        x_reference: Batch<f64>,
+        /// The reference's own mean kernel over pairs of the batch, less that over all pairs.
+        x_shift: f64,
     }
 
     struct Network<'a> {
@@ -578,8 +618,7 @@ mod tests {
         let mut sums = [0.0; 4];
         let mut rebuilt_rows = 0.0;
         let mut z_points = Batch::zeros(ROWS_OF_DATA, LAYOUT.z + LAYOUT.y);
-        let mut x_points = Batch::zeros(ROWS_OF_DATA, LAYOUT.x + LAYOUT.y);
-        let mut x_reference = Batch::zeros(ROWS_OF_DATA, LAYOUT.x + LAYOUT.y);
+        let mut x_points = Batch::zeros(ROWS_OF_DATA, fixed.x_reference.columns());
         for tile in 0..fixed.x.len() {
             let out = network.run(&fixed.x[tile], false);
             let rebuilt = network.run(&fixed.reconstruction[tile], true);
@@ -599,8 +638,8 @@ mod tests {
                 sums[3] += LAYOUT.x_padding().map(|c| at(&drawn, c).powi(2)).sum::<f64>();
                 z_points.set_row(row, &[at(&out, 0), at(&out, 1), at(&fixed.y[tile], 0)]);
                 let y = settings.x_condition.sqrt() * at(&fixed.y[tile], 0);
-                x_points.set_row(row, &[at(&drawn, 0), at(&drawn, 1), y]);
-                x_reference.set_row(row, &[at(&fixed.x[tile], 0), at(&fixed.x[tile], 1), y]);
+                let xy = [at(&drawn, 0), at(&drawn, 1), y];
+                x_points.set_row(row, &xy[..fixed.x_reference.columns()]);
             }
         }
         let n = ROWS_OF_DATA as f64;
@@ -609,10 +648,38 @@ mod tests {
             + settings.reconstruction_weight * sums[2] / (rebuilt_rows * LAYOUT.total as f64)
             + settings.padding_weight * padding / n
             + settings.z_weight * mmd(&z_points, &fixed.z_reference, &settings.z_kernels)
-            + ramp * settings.x_weight * mmd(&x_points, &x_reference, &settings.x_kernels)
+            + ramp
+                * settings.x_weight
+                * (mmd(&x_points, &fixed.x_reference, &settings.x_kernels) + fixed.x_shift)
     }
 
-    fn fixed(objective: &Bidirectional<f64>, network: &Network) -> Fixed {
+    fn x_shift(reference: &Batch<f64>, scales: &[f64]) -> f64 {
+        let sum = |rows: usize| {
+            let point = |i: usize| (0..reference.columns()).map(move |c| reference.get(i, c));
+            let distance = |i, j| point(i).zip(point(j)).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            let kernel = |d: f64| scales.iter().map(|c| c / (c + d)).sum::<f64>();
+            (0..rows)
+                .flat_map(|i| (0..rows).map(move |j| (i, j)))
+                .map(|(i, j)| kernel(distance(i, j)))
+                .sum::<f64>()
+        };
+        let (n, m) = (ROWS_OF_DATA as f64, reference.rows() as f64);
+        (sum(ROWS_OF_DATA) - n * scales.len() as f64) / (n * (n - 1.0)) - sum(reference.rows()) / (m * m)
+    }
+
+    /// The rows that the MMD on x compares with are those of the batch and those after it, x exactly.
+    fn check_reference(objective: &Bidirectional<f64>, x: &[f64], rows: &Rows) {
+        let wanted: Vec<usize> = rows.batch().iter().copied().chain(rows.following(usize::MAX)).collect();
+        assert_eq!(objective.x_reference.rows(), ROWS_OF_DATA + FOLLOWING);
+        for (i, row) in wanted.into_iter().enumerate() {
+            assert_eq!(
+                (0..2).map(|c| objective.x_reference.get(i, c)).collect::<Vec<_>>(),
+                x[2 * row..2 * row + 2]
+            );
+        }
+    }
+
+    fn fixed(objective: &Bidirectional<f64>, network: &Network, settings: &Settings) -> Fixed {
         let of_each = |f: &dyn Fn(&Slot<f64>) -> Vec<f64>| objective.slots.iter().map(f).collect();
         Fixed {
             x: of_each(&|slot| slot.x.clone()),
@@ -625,6 +692,8 @@ mod tests {
             reconstructs: objective.slots.iter().map(|slot| slot.reconstructs).collect(),
             sampling: of_each(&|slot| network.run(&slot.sampling.state, false)),
             z_reference: objective.z_reference.clone(),
+            x_reference: objective.x_reference.clone(),
+            x_shift: x_shift(&objective.x_reference, &settings.x_kernels),
         }
     }
 
@@ -638,13 +707,16 @@ mod tests {
     fn check_gradient(settings: &Settings) {
         let chain = chain();
         let mut parameters = random(Invertible::<f64>::parameters(&chain), 0.4, 7);
-        let (x, y) = (random(2 * ROWS_OF_DATA, 1.0, 8), random(ROWS_OF_DATA, 1.0, 9));
+        let total = ROWS_OF_DATA + FOLLOWING;
+        let (x, y) = (random(2 * total, 1.0, 8), random(total, 1.0, 9));
         let data = Data { x: &x, y: &y, x_columns: 2, y_columns: 1 };
-        let rows: Vec<usize> = (0..ROWS_OF_DATA).rev().collect();
+        let order: Vec<usize> = (0..total).rev().collect();
+        let rows = Rows { all: &order, batch: 10..10 + ROWS_OF_DATA };
         let mut objective = Bidirectional::new(&chain, LAYOUT, settings.clone(), Keep::States, ROWS_OF_DATA);
         let mut gradient = vec![0.0; parameters.len()];
         let terms = objective.gradient(&parameters, &data, &rows, NOISE, PROGRESS, &mut gradient);
-        let fixed = fixed(&objective, &Network { chain: &chain, parameters: &parameters });
+        check_reference(&objective, &x, &rows);
+        let fixed = fixed(&objective, &Network { chain: &chain, parameters: &parameters }, settings);
         let ramp = objective.ramp(PROGRESS);
         assert!(ramp > 0.1 && ramp < 0.9);
 

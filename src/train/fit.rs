@@ -1,6 +1,6 @@
 //! The training loop, for any objective.
 
-use super::objective::{Data, Noise, Objective};
+use super::objective::{Data, Noise, Objective, Rows};
 use super::optimizer::{Adam, Limiter, Moments};
 use super::schedule::{Course, rate};
 use crate::kernels::Real;
@@ -249,9 +249,9 @@ impl<T: Real> Loop<'_, T> {
                 return None;
             }
             let progress = self.progress(epoch as f64 + batch as f64 / batches as f64);
-            let rows = &rows[rows.len() * batch / batches..rows.len() * (batch + 1) / batches];
+            let rows = Rows::of_batch(rows, batch, batches);
             let noise = Noise { seed: self.settings.seed, purpose: Purpose::Training, step: self.step };
-            let terms = self.objective.gradient(parameters, self.data, rows, noise, progress, &mut gradient);
+            let terms = self.objective.gradient(parameters, self.data, &rows, noise, progress, &mut gradient);
             if !terms.iter().all(|term| term.is_finite()) {
                 return Some(vec![f64::NAN; sums.len()]);
             }
@@ -278,10 +278,10 @@ impl<T: Real> Loop<'_, T> {
         let batches = batches(rows.len(), self.settings.batch_size);
         let mut sum = 0.0;
         for batch in 0..batches {
-            let rows = &rows[rows.len() * batch / batches..rows.len() * (batch + 1) / batches];
+            let rows = Rows::of_batch(rows, batch, batches);
             let noise = Noise { seed: self.settings.seed, purpose: Purpose::Validation, step: batch as u64 };
-            let terms = self.objective.evaluate(parameters, self.data, rows, noise);
-            sum += terms.iter().sum::<f64>() * rows.len() as f64;
+            let terms = self.objective.evaluate(parameters, self.data, &rows, noise);
+            sum += terms.iter().sum::<f64>() * rows.batch().len() as f64;
         }
         sum / rows.len() as f64
     }

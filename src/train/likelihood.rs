@@ -5,7 +5,7 @@
 //! Padding counts like y: normal with mean zero and its own noise, on either side. The noise on y starts large and
 //! falls: from the start at its last value, the exact y would drown everything else.
 
-use super::objective::{Data, Noise, Objective, add_noise, gather};
+use super::objective::{Data, Noise, Objective, Rows, add_noise, gather};
 use super::schedule::decayed;
 use crate::flow::chain::Chain;
 use crate::flow::{Invertible, Keep, Pass};
@@ -175,22 +175,22 @@ impl<T: Real> Objective<T> for Likelihood<'_, T> {
         self.chain
     }
 
-    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64> {
+    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &Rows, noise: Noise) -> Vec<f64> {
         // As the end of a fit will have it.
-        self.run(parameters, data, rows, noise, 1.0, false)
+        self.run(parameters, data, rows.batch(), noise, 1.0, false)
     }
 
     fn gradient(
         &mut self,
         parameters: &[T],
         data: &Data<T>,
-        rows: &[usize],
+        rows: &Rows,
         noise: Noise,
         progress: f64,
         gradient: &mut [T],
     ) -> Vec<f64> {
-        let terms = self.run(parameters, data, rows, noise, progress, true);
-        let used = groups(rows.len().div_ceil(ROWS));
+        let terms = self.run(parameters, data, rows.batch(), noise, progress, true);
+        let used = groups(rows.batch().len().div_ceil(ROWS));
         let parts: Vec<&[T]> = self.workers[..used].iter().map(|w| &w.gradient[..]).collect();
         ordered_sum(gradient, &parts);
         terms
@@ -248,12 +248,22 @@ mod tests {
             for keep in [Keep::Activations, Keep::Result] {
                 let mut objective = Likelihood::new(&chain, layout, SETTINGS, keep, ROWS_OF_DATA);
                 let mut gradient = vec![f64::NAN; parameters.len()];
-                let terms = objective.gradient(&parameters, &data, &rows, NOISE, 0.3, &mut gradient);
+                let terms = objective.gradient(
+                    &parameters,
+                    &data,
+                    &Rows::of_batch(&rows, 0, 1),
+                    NOISE,
+                    0.3,
+                    &mut gradient,
+                );
                 assert_eq!(terms[2] == 0.0, layout.yz_padding().is_empty());
                 assert_eq!(terms[1] == 0.0, layout.conditional);
                 let mut at = |parameters: &[f64]| {
                     let unused = &mut gradient.clone();
-                    objective.gradient(parameters, &data, &rows, NOISE, 0.3, unused).iter().sum::<f64>()
+                    objective
+                        .gradient(parameters, &data, &Rows::of_batch(&rows, 0, 1), NOISE, 0.3, unused)
+                        .iter()
+                        .sum::<f64>()
                 };
                 for i in 0..parameters.len() {
                     let mut moved = |step: f64| {
@@ -295,7 +305,8 @@ mod tests {
         let data = Data { x: &x, y: &y, x_columns: 2, y_columns: 1 };
         let rows: Vec<usize> = (0..ROWS_OF_DATA).collect();
         let mut objective = Likelihood::new(&chain, layout, SETTINGS, Keep::States, ROWS_OF_DATA);
-        let loss: f64 = objective.evaluate(&parameters, &data, &rows, NOISE).iter().sum();
+        let loss: f64 =
+            objective.evaluate(&parameters, &data, &Rows::of_batch(&rows, 0, 1), NOISE).iter().sum();
         let wanted = x.iter().map(|v| 0.5 * v * v).sum::<f64>() / ROWS_OF_DATA as f64
             + (2.0 * std::f64::consts::PI).ln();
         assert!((loss - wanted).abs() < 1e-12);

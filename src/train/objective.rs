@@ -4,6 +4,7 @@ use crate::flow::Invertible;
 use crate::flow::chain::Chain;
 use crate::kernels::{ROWS, Real};
 use crate::random::{Purpose, Seed, Stream, normal};
+use std::ops::Range;
 
 /// Standardised training data, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,33 @@ impl<'a, T> Data<'a, T> {
     /// One row of y.
     pub fn y_row(&self, row: usize) -> &'a [T] {
         &self.y[row * self.y_columns..(row + 1) * self.y_columns]
+    }
+}
+
+/// The rows of a batch, among all those of its epoch or of the part that is held out.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    /// All of them, in their order.
+    pub all: &'a [usize],
+    /// Which of them are in the batch.
+    pub batch: Range<usize>,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of one batch of several, all of nearly equal size.
+    pub fn of_batch(all: &'a [usize], batch: usize, batches: usize) -> Self {
+        Self { all, batch: all.len() * batch / batches..all.len() * (batch + 1) / batches }
+    }
+
+    /// Those of the batch.
+    pub fn batch(&self) -> &'a [usize] {
+        &self.all[self.batch.clone()]
+    }
+
+    /// Up to so many that are not in the batch: those that come next, and after the last one the first.
+    pub fn following(&self, most: usize) -> impl Iterator<Item = usize> + 'a {
+        let (before, after) = (&self.all[..self.batch.start], &self.all[self.batch.end..]);
+        after.iter().chain(before).take(most).copied()
     }
 }
 
@@ -69,14 +97,14 @@ pub trait Objective<T: Real> {
         rates
     }
     /// The weighted terms on a batch of rows; their sum is the loss.
-    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise) -> Vec<f64>;
+    fn evaluate(&mut self, parameters: &[T], data: &Data<T>, rows: &Rows, noise: Noise) -> Vec<f64>;
     /// The same, and the gradient of the loss; `progress` in [0, 1] is how far the fit has come, for terms that
     /// grow during a fit.
     fn gradient(
         &mut self,
         parameters: &[T],
         data: &Data<T>,
-        rows: &[usize],
+        rows: &Rows,
         noise: Noise,
         progress: f64,
         gradient: &mut [T],
