@@ -272,6 +272,31 @@ impl Model {
         })
     }
 
+    /// The x that the inverse makes of latent variables and observations, row by row, with padding at zero and
+    /// without noise, in the user's units.
+    pub fn decode(&self, z: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Array2<f64>> {
+        let layout = self.layout();
+        check_columns("z", z, layout.z)?;
+        check_columns("y", y, layout.y)?;
+        let rows = z.nrows();
+        if y.nrows() != rows {
+            return Err(Error::Rows { x: rows, y: y.nrows() });
+        }
+        let z: Vec<f32> = z.iter().map(|&z| z as f32).collect();
+        let y = self.y_scaling.standardise(y);
+        let mut values = vec![0.0; rows * layout.x];
+        self.for_each_tile(&mut values, layout.x, rows, |tile, rows, workspace, out| {
+            let first = tile * ROWS;
+            fill_tile(&mut workspace.state, layout.z, rows, |r| &z[(first + r) * layout.z..]);
+            fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(first + r) * layout.y..]);
+            let observed = &mut workspace.state[layout.y_columns().start * ROWS..];
+            observed.iter_mut().zip(&workspace.y).for_each(|(value, y)| *value = *y);
+            self.inverse(workspace, rows);
+            restore(&self.x_scaling, &workspace.state, rows, out);
+        });
+        Ok(Array2::from_shape_vec((rows, layout.x), values).expect("rows times columns values"))
+    }
+
     /// log p(x | y) of the density that `posterior` draws from, for rows of x and y, in the user's units.
     pub fn log_prob(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Vec<f64>> {
         let (layout, noise) = (self.layout(), self.architecture.noise);

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from ._conditional import ConditionalINN
     from ._core import __version__
     from ._inn import INN
+    from ._latent_dim import LatentDimension, latent_dimension
     from ._load import load
 
 __all__ = [
     "INN",
     "ConditionalINN",
+    "LatentDimension",
     "__version__",
     "baselines",
+    "latent_dimension",
     "load",
     "metrics",
     "plot",
@@ -29,7 +32,14 @@ __all__ = [
 
 # Where each name lives. They are imported when first used: scikit-learn alone takes longer to import
 # than `import innverse` may.
-_HOMES = {"ConditionalINN": "._conditional", "INN": "._inn", "load": "._load", "__version__": "._core"}
+_HOMES = {
+    "ConditionalINN": "._conditional",
+    "INN": "._inn",
+    "LatentDimension": "._latent_dim",
+    "__version__": "._core",
+    "latent_dimension": "._latent_dim",
+    "load": "._load",
+}
 _MODULES = ("baselines", "metrics", "plot", "problems")
 
 

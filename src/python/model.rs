@@ -56,6 +56,18 @@ impl Model {
         Ok(py.detach(|| with_threads(threads, || model.latent(x, y)))??.to_pyarray(py))
     }
 
+    /// The x of latent variables and observations.
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        z: PyReadonlyArray2<'py, f64>,
+        y: PyReadonlyArray2<'py, f64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (model, z, y) = (&self.trained.model, z.as_array(), y.as_array());
+        Ok(py.detach(|| with_threads(threads, || model.decode(z, y)))??.to_pyarray(py))
+    }
+
     /// Natural log of the density of x given y, row by row.
     fn log_prob<'py>(
         &self,

@@ -2,7 +2,7 @@
 
 use super::objective::{Data, Noise, Objective, Rows};
 use super::optimizer::{Adam, Limiter, Moments};
-use super::schedule::{Course, rate};
+use super::schedule::Course;
 use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
 use rand::seq::SliceRandom;
@@ -259,7 +259,8 @@ impl<T: Real> Loop<'_, T> {
             let rate = match self.settings.schedule {
                 // In the middle of the step: at its start, the first one of all would change nothing.
                 Schedule::Course => {
-                    self.rate * rate(self.progress(epoch as f64 + (batch as f64 + 0.5) / batches as f64))
+                    self.rate
+                        * self.course.rate(epoch as f64 + (batch as f64 + 0.5) / batches as f64, batches)
                 }
                 Schedule::Constant => self.rate,
             };
