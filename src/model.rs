@@ -117,7 +117,7 @@ impl Architecture {
         for block in 0..self.n_blocks {
             let (hidden, activation) = (&self.hidden_layer_sizes, self.activation);
             let coupling = AffineCoupling::new(total, layout.condition(), hidden, activation, self.clamp);
-            maps.push(Map::Affine(coupling));
+            maps.push(Map::Affine(coupling.in_chain_of(self.n_blocks)));
             maps.push(match self.mixing {
                 Mixing::Orthogonal => Map::Orthogonal(Orthogonal::new(self.rotations[block].clone(), total)?),
                 Mixing::Shuffle => Map::Shuffle(Shuffle::new(self.orders[block].clone(), total)?),

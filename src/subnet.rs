@@ -157,16 +157,28 @@ pub struct Subnet {
     activation: Activation,
     parameters: usize,
     activations: usize,
+    /// `REFERENCE_BLOCKS` over the blocks of its chain, at most 1.
+    share: f64,
 }
 
 /// How large the first weights of the last layer are, against the usual scale: small, so that training
 /// starts near a chain that changes nothing.
 const LAST_LAYER_SCALE: f64 = 0.1;
 
+/// Blocks of a chain whose subnetworks start and learn as they are. In a deeper one each block starts smaller, so that
+/// the chain as a whole starts near one that changes nothing, and learns more slowly, so that a step changes the whole
+/// chain no more than a shallow one (Yang et al. 2023, arXiv 2310.02244, for Adam and residual networks).
+const REFERENCE_BLOCKS: f64 = 8.0;
+
 /// Inputs of a layer whose weights learn at the rate that the user gives.
 const REFERENCE_WIDTH: f64 = 128.0;
 /// Layers with fewer inputs learn no faster than one with so many: their few weights would overshoot.
 const NARROWEST_WIDTH: f64 = 8.0;
+
+/// What a block may do in a chain of so many, against what it may in a shallow one.
+pub fn share_of_chain(blocks: usize) -> f64 {
+    (REFERENCE_BLOCKS / blocks as f64).min(1.0)
+}
 
 impl Subnet {
     /// A network with the given hidden layers.
@@ -182,7 +194,17 @@ impl Subnet {
             width = next;
         }
         activations -= outputs * ROWS * if activation.keeps_input() { 2 } else { 1 };
-        Self { layers, activation, parameters, activations }
+        Self { layers, activation, parameters, activations, share: 1.0 }
+    }
+
+    /// The same as part of a chain of so many blocks.
+    pub fn in_chain_of(mut self, blocks: usize) -> Self {
+        self.share = share_of_chain(blocks);
+        self
+    }
+
+    fn is_last(&self, layer: usize) -> bool {
+        layer + 1 == self.layers.len()
     }
 
     /// Number of parameters.
@@ -205,12 +227,13 @@ impl Subnet {
     /// Normal weights with variance 2 / inputs (He et al. 2015, arXiv 1502.01852).
     pub fn initialise<T: Real>(&self, parameters: &mut [T], stream: &mut Stream) {
         for (i, layer) in self.layers.iter().enumerate() {
-            let gain = if i + 1 == self.layers.len() { LAST_LAYER_SCALE } else { std::f64::consts::SQRT_2 };
+            let last_gain = LAST_LAYER_SCALE * self.share.sqrt();
+            let gain = if self.is_last(i) { last_gain } else { std::f64::consts::SQRT_2 };
             let deviation = T::of(gain / (layer.inputs.max(1) as f64).sqrt());
             fill_normal(&mut parameters[layer.weights..layer.bias], deviation, stream);
             // Hidden biases of the weights' size spread the kinks over the data: all through the origin, they
             // could not tell its surroundings apart.
-            let bias = if i + 1 == self.layers.len() { T::zero() } else { deviation };
+            let bias = if self.is_last(i) { T::zero() } else { deviation };
             fill_normal(&mut parameters[layer.bias..layer.bias + layer.outputs], bias, stream);
         }
     }
@@ -218,10 +241,11 @@ impl Subnet {
     /// Learning rates of the weights fall with the inputs of their layer, so that a step changes a wide layer's
     /// output no more than a narrow one's (Yang et al. 2022, arXiv 2203.03466, for Adam).
     pub fn rates<T: Real>(&self, rates: &mut [T]) {
-        for layer in &self.layers {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let share = if self.is_last(i) { self.share } else { self.share.sqrt() };
             let factor = REFERENCE_WIDTH / (layer.inputs as f64).max(NARROWEST_WIDTH);
-            rates[layer.weights..layer.bias].fill(T::of(factor));
-            rates[layer.bias..layer.bias + layer.outputs].fill(T::one());
+            rates[layer.weights..layer.bias].fill(T::of(share * factor));
+            rates[layer.bias..layer.bias + layer.outputs].fill(T::of(share));
         }
     }
 

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
 
-from innverse import plot  # noqa: E402
+from innverse import LatentDimension, plot  # noqa: E402
 
 HISTORY = {
     "epoch": [1, 2, 3],
@@ -284,3 +284,19 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch, draw):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install 'innverse\[plot\]'"):
         draw()
+
+
+def test_latent_dimension_fills_the_directions_that_need_a_latent_variable():
+    width = np.array([1.1, 0.6, 0.01])
+    result = LatentDimension(2, width, np.array([0.8 * width, 1.5 * width]), 0.05)
+    ax = plot.latent_dimension(result)
+    lost, determined, threshold = ax.get_lines()
+    assert lost.get_xydata().tolist() == [[1, 1.1], [2, 0.6]]
+    assert determined.get_xydata().tolist() == [[3, 0.01]]
+    assert to_rgb(lost.get_markerfacecolor()) != to_rgb(determined.get_markerfacecolor())
+    assert set(threshold.get_ydata()) == {0.05}
+    (bars,) = ax.collections
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert np.allclose(ends, np.stack([0.8 * width, 1.5 * width], axis=1))
+    assert ax.get_title() == "latent_dim = 2"
+    assert plot.latent_dimension(result, ax=ax) is ax

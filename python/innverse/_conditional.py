@@ -31,7 +31,8 @@ class ConditionalINN(PosteriorEstimator):
     activation : {"relu", "tanh", "silu", "elu"}, default="relu"
         Between the layers of a subnetwork.
     clamp : float, default=2.0
-        Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2).
+        Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2). With more than 8 blocks it
+        is 8 / n_blocks of this, so that a deep network stretches no more than a shallow one.
     permutation : {"shuffle", "orthogonal", "learned"}, default="shuffle"
         Mixing between blocks: a fixed random permutation, a fixed random rotation, or a learned linear map
         that starts as a permutation.

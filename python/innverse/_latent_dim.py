@@ -93,6 +93,9 @@ def latent_dimension(
     -----
     At least one latent variable is recommended. Where y leaves only a choice between separate solutions, such
     as the sign of a square root, one carries it.
+
+    With too few simulations the fit is blurred and finds directions wider than they are, so the number comes
+    out rather too large than too small.
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must be between 0 and 1, got {threshold!r}")

@@ -10,7 +10,7 @@ use crate::kernels::elementwise::exp;
 use crate::kernels::vector::Vector;
 use crate::kernels::{ROWS, Real};
 use crate::random::Stream;
-use crate::subnet::{Activation, Subnet};
+use crate::subnet::{Activation, Subnet, share_of_chain};
 
 /// Two affine couplings with one subnetwork each, which gives scale and shift together.
 #[derive(Clone, Debug)]
@@ -54,6 +54,16 @@ impl AffineCoupling {
         let first = coupling(0..half, half..dim);
         let second = coupling(half..dim, 0..half);
         Self { dim, condition, clamp, first, second }
+    }
+
+    /// The same as one of so many blocks of a chain: in a deep one each may stretch less, so that together they
+    /// stretch no more than a shallow one's and never overflow.
+    pub fn in_chain_of(mut self, blocks: usize) -> Self {
+        self.clamp *= share_of_chain(blocks);
+        for half in [&mut self.first, &mut self.second] {
+            half.subnet = half.subnet.clone().in_chain_of(blocks);
+        }
+        self
     }
 
     fn half_record_len(&self, half: &Half, keep: Keep) -> usize {

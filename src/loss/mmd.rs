@@ -43,8 +43,8 @@ pub enum MeanKernel {
 
 /// The squared discrepancy between `points` and `reference`, and its gradient with respect to `points`.
 ///
-/// `scales` are the C_h. `gradient` has the shape of `points`; its padded rows become zero. The result does not
-/// depend on the number of threads.
+/// `scales` are the C_h. `gradient` has the rows of `points` and its leading columns, as many as are wanted; its
+/// padded rows become zero. The result does not depend on the number of threads.
 pub fn mmd_gradient<T: Real>(
     points: &Batch<T>,
     reference: &Batch<T>,
@@ -52,9 +52,9 @@ pub fn mmd_gradient<T: Real>(
     own: MeanKernel,
     gradient: &mut Batch<T>,
 ) -> f64 {
-    assert!(points.columns() == reference.columns() && gradient.columns() == points.columns());
+    assert!(points.columns() == reference.columns() && gradient.columns() <= points.columns());
     assert_eq!(gradient.rows(), points.rows());
-    let columns = points.columns();
+    let columns = gradient.columns();
     let tile_len = gradient.tile_len();
     let values: Vec<f64> = gradient
         .data_mut()
@@ -106,7 +106,7 @@ fn tile_gradient<T: Real>(
             let out = &mut workspace.neighbours;
             product(
                 out,
-                points.columns(),
+                gradient.len() / ROWS,
                 theirs,
                 &workspace.slopes,
                 count,
@@ -293,6 +293,9 @@ mod tests {
             let mut gradient = Batch::zeros(n, columns);
             mmd_gradient(&x, &y, &SCALES, MeanKernel::Biased, &mut gradient);
             let got = gradient.to_rows();
+            let mut leading = Batch::zeros(n, 1);
+            mmd_gradient(&x, &y, &SCALES, MeanKernel::Biased, &mut leading);
+            assert!((0..n).all(|row| leading.get(row, 0) == gradient.get(row, 0)));
             for i in 0..xs.len() {
                 let at = |step: f64| {
                     let mut moved = xs.clone();

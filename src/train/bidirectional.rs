@@ -160,10 +160,10 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             workers: (0..groups(tiles)).map(|_| worker()).collect(),
             z_points: batch(zy),
             z_reference: batch(zy),
-            z_gradient: batch(zy),
+            z_gradient: batch(layout.z),
             x_points: batch(xy),
             x_reference: batch(xy),
-            x_gradient: batch(xy),
+            x_gradient: batch(layout.x),
         }
     }
 
