@@ -219,9 +219,9 @@ impl Model {
     pub fn posterior(&self, y: ArrayView2<f64>, n: usize, seed: Seed) -> Result<Vec<f64>> {
         let layout = self.layout();
         check_columns("y", y, layout.y)?;
+        let mut samples = samples_for(y.nrows(), n, layout.x)?;
+        let rows = y.nrows() * n;
         let y = self.y_scaling.standardise(y);
-        let rows = y.len().checked_div(layout.y).unwrap_or(0) * n;
-        let mut samples = vec![0.0; rows * layout.x];
         self.for_each_tile(&mut samples, layout.x, rows, |tile, rows, workspace, out| {
             fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(tile * ROWS + r) / n * layout.y..]);
             self.draw_start(workspace, &mut seed.stream(Purpose::Posterior, tile as u64));
@@ -415,6 +415,21 @@ fn fill_tile<'a>(tile: &mut [f32], columns: usize, rows: usize, row: impl Fn(usi
     for r in 0..rows {
         for (c, &value) in row(r)[..columns].iter().enumerate() {
             tile[c * ROWS + r] = value;
+        }
+    }
+}
+
+/// Memory for `n` samples of so many columns for each of so many observations, or an error where there is none.
+fn samples_for(observations: usize, n: usize, columns: usize) -> Result<Vec<f64>> {
+    let mut samples = Vec::new();
+    let len = observations.checked_mul(n).and_then(|rows| rows.checked_mul(columns));
+    match len.map(|len| (len, samples.try_reserve_exact(len))) {
+        Some((len, Ok(()))) => {
+            samples.resize(len, 0.0);
+            Ok(samples)
+        }
+        _ => {
+            Err(Error::setting("n", n, format!("samples of {observations} observations that fit in memory")))
         }
     }
 }

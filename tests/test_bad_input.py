@@ -132,6 +132,8 @@ def test_an_unfitted_model_says_so(tmp_path):
         (lambda m: m.posterior(Y[0], n=0), ValueError, "n must be at least 1"),
         (lambda m: m.posterior(Y[0], n=2.5), TypeError, "n must be an integer"),
         (lambda m: m.posterior(Y[0], n=True), TypeError, "n must be an integer"),
+        (lambda m: m.posterior(Y[0], n=10**16), ValueError, "n must be samples of 1 observations that fit"),
+        (lambda m: m.posterior(Y[0], n=2**62), ValueError, "n must be samples"),
         (lambda m: m.posterior([1.0, 2.0, 3.0]), ValueError, "y must have 2 columns"),
         (lambda m: m.posterior(Y[:, :1]), ValueError, "y must have 2 columns"),
         (lambda m: m.posterior([np.nan, 0.0]), ValueError, "y contains NaN"),

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from innverse import INN, ConditionalINN, load
+from innverse.problems import InverseKinematics
 
 SMALL = dict(n_blocks=3, hidden_layer_sizes=(16,), batch_size=100, max_iter=3, random_state=0)
 LIKELIHOOD = dict(objective="likelihood")
@@ -200,3 +201,36 @@ def test_one_step_trains():
         for rate in (1e-3, 1e-2)
     ]
     assert steps[0].log_prob(x, y) != pytest.approx(steps[1].log_prob(x, y), abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["bidirectional", "likelihood", "conditional"])
+def test_inverse_after_forward_of_eight_trained_blocks(objective):
+    x, y = InverseKinematics().sample(10_000, random_state=0)
+    settings = dict(hidden_layer_sizes=(64,), max_iter=10, random_state=0)
+    if objective == "conditional":
+        model = ConditionalINN(**settings).fit(x, y)
+        back = model._model.decode(model.latent(x, y), y, 1)
+    else:
+        model = INN(objective=objective, **settings).fit(x, y)
+        # The y that belongs to x is what the network itself makes of x.
+        back = model._model.decode(model.latent(x), model.predict(x), 1)
+    error = np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)
+    assert model.n_blocks == 8
+    assert np.linalg.norm(back - x) < 1e-5 * np.linalg.norm(x)
+    # Rows near zero are the ones with the largest relative error.
+    assert np.quantile(error, 0.99) < 1e-5
+
+
+@pytest.mark.parametrize("objective", ["bidirectional", "likelihood", "conditional"])
+def test_deep_chains_stay_finite_far_outside(objective):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 6))
+    y = x[:, :3] + x[:, 3:] ** 2
+    settings = dict(n_blocks=64, hidden_layer_sizes=(16,), max_iter=3, random_state=0)
+    model = (
+        ConditionalINN(**settings) if objective == "conditional" else INN(objective=objective, **settings)
+    ).fit(x, y)
+    far = 10 * x.std(axis=0) * rng.choice([-1, 1], size=(20, 6)), 10 * y.std(axis=0) * np.ones((20, 3))
+    assert np.isfinite(model.latent(*far)).all()
+    assert np.isfinite(model.posterior(far[1], n=50)).all()
+    assert len(model.history_["epoch"]) == 3
