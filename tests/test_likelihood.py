@@ -217,7 +217,6 @@ def test_inverse_after_forward_of_eight_trained_blocks(objective):
     error = np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)
     assert model.n_blocks == 8
     assert np.linalg.norm(back - x) < 1e-5 * np.linalg.norm(x)
-    # Rows near zero are the ones with the largest relative error.
     assert np.quantile(error, 0.99) < 1e-5
 
 

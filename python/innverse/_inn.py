@@ -41,7 +41,7 @@ class INN(PosteriorEstimator):
         Hidden layers of every subnetwork.
     activation : {"relu", "tanh", "silu", "elu"} or None, default=None
         Between the layers of a subnetwork. None is "relu" for the bidirectional objective and "silu" for the
-        likelihood, where a smooth function goes astray less often between the data.
+        likelihood, whose samples then come nearer to their observation when simulated again.
     clamp : float, default=2.0
         Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2). With more than 8 blocks it
         is 8 / n_blocks of this, so that a deep network stretches no more than a shallow one.
