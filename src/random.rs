@@ -67,7 +67,8 @@ pub fn permutation(n: usize, stream: &mut Stream) -> Vec<usize> {
 }
 
 /// Standard normal points that cover their space more evenly than independent ones, which lowers the noise of
-/// averages over a batch; beyond a few columns no such points are known, and they are independent. Each step has its own shift, so that every point alone is exactly normal.
+/// averages over a batch; beyond a few columns these are no longer even, and independent ones take their place. Each
+/// step has its own shift, so that every point alone is exactly normal.
 ///
 /// The additive recurrence with powers of the generalised golden ratio (Roberts 2018, "The unreasonable
 /// effectiveness of quasirandom sequences"), shifted at random (Cranley & Patterson 1976, SIAM J. Numer. Anal. 13,

@@ -157,7 +157,7 @@ pub struct Subnet {
     activation: Activation,
     parameters: usize,
     activations: usize,
-    /// `REFERENCE_BLOCKS` over the blocks of its chain, at most 1.
+    /// See [`share_of_chain`].
     share: f64,
 }
 
@@ -197,10 +197,9 @@ impl Subnet {
         Self { layers, activation, parameters, activations, share: 1.0 }
     }
 
-    /// The same as part of a chain of so many blocks.
-    pub fn in_chain_of(mut self, blocks: usize) -> Self {
-        self.share = share_of_chain(blocks);
-        self
+    /// Makes it part of a chain of which each block has this share, see [`share_of_chain`].
+    pub fn set_share(&mut self, share: f64) {
+        self.share = share;
     }
 
     fn is_last(&self, layer: usize) -> bool {

@@ -219,17 +219,13 @@ class PosteriorEstimator(PairsEstimator):
         score : float
             Higher is better; at most 0 for a model as good as the truth, on average.
         """
-        return -float(self._energy_scores(x, y).mean())
-
-    def _energy_scores(self, x: Any, y: Any) -> FloatArray:
-        """Energy score of posterior draws, row by row: lower is better."""
         check_is_fitted(self)
         x_table, y_table = self._pairs(x, y, "score")
         seed = self._seed(self.random_state)
         draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
         draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)
         scale = self._model.x_scale().tolist()
-        return _core.energy_score(draws, x_table, scale, self._threads())
+        return -float(_core.energy_score(draws, x_table, scale, self._threads()).mean())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file, whole or not at all.
@@ -320,10 +316,9 @@ def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]
     """History of a fit that went on from another, with NaN where one of them had no such term."""
     if before is None:
         return after
-    lengths = len(before["epoch"]), len(after["epoch"])
-    after = {**after, "epoch": [lengths[0] + epoch for epoch in after["epoch"]]}
-    missing = ([float("nan")] * length for length in lengths)
-    first, second = missing
+    epochs = len(before["epoch"])
+    after = {**after, "epoch": [epochs + epoch for epoch in after["epoch"]]}
+    first, second = ([float("nan")] * len(history["epoch"]) for history in (before, after))
     return {name: before.get(name, first) + after.get(name, second) for name in {**before, **after}}
 
 

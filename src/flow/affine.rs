@@ -59,10 +59,10 @@ impl AffineCoupling {
     /// The same as one of so many blocks of a chain: in a deep one each may stretch less, so that together they
     /// stretch no more than a shallow one's and never overflow.
     pub fn in_chain_of(mut self, blocks: usize) -> Self {
-        self.clamp *= share_of_chain(blocks);
-        for half in [&mut self.first, &mut self.second] {
-            half.subnet = half.subnet.clone().in_chain_of(blocks);
-        }
+        let share = share_of_chain(blocks);
+        self.clamp *= share;
+        self.first.subnet.set_share(share);
+        self.second.subnet.set_share(share);
         self
     }
 

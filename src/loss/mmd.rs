@@ -34,7 +34,7 @@ impl<T: Real> Workspace<T> {
 pub enum MeanKernel {
     /// Over all pairs, each point with itself among them.
     Biased,
-    /// Over the pairs of different points among the first `rows`.
+    /// Over the pairs of different points among the first `rows`, where there are two.
     Unbiased {
         /// Of these points.
         rows: usize,
@@ -130,10 +130,11 @@ fn tile_gradient<T: Real>(
 
 /// mean k(y, y'), each pair of different tiles taken once.
 fn mean_of_kernel<T: Real>(batch: &Batch<T>, scales: &[T], own: MeanKernel) -> f64 {
-    let rows = match own {
-        MeanKernel::Unbiased { rows } if rows > 1 => rows,
-        _ => batch.rows(),
+    let unbiased = match own {
+        MeanKernel::Unbiased { rows } if rows > 1 => Some(rows),
+        _ => None,
     };
+    let rows = unbiased.unwrap_or(batch.rows());
     let sums: Vec<f64> = (0..rows.div_ceil(ROWS))
         .into_par_iter()
         .map(|tile| {
@@ -147,10 +148,10 @@ fn mean_of_kernel<T: Real>(batch: &Batch<T>, scales: &[T], own: MeanKernel) -> f
         })
         .collect();
     let (n, sum) = (rows as f64, sums.iter().sum::<f64>());
-    match own {
+    match unbiased {
         // A point's kernel with itself is one for each scale.
-        MeanKernel::Unbiased { rows } if rows > 1 => (sum / n - scales.len() as f64) / (n - 1.0),
-        _ => sum / (n * n),
+        Some(_) => (sum / n - scales.len() as f64) / (n - 1.0),
+        None => sum / (n * n),
     }
 }
 

@@ -2,10 +2,11 @@
 //! independent normal z; samples of the inverse pushed by MMD to the prior of x; reconstruction of x from slightly
 //! wrong z and y; padding held at zero on both sides. Gradients of both directions are summed.
 //!
-//! Five things differ from the paper's code, each because the toy comes out nearer to its exact posterior: the noise
-//! shrinks during a fit; a step reconstructs only some of its rows; the y beside z in the MMD is the data's and not the prediction, which blocks its gradient as
-//! well; the MMD on x compares x together with its y; the normal points of a step cover their space evenly, which
-//! takes most of their share out of the noise of both MMDs.
+//! Five things differ from the paper's code because the toy then comes out nearer to its exact posterior: the noise
+//! shrinks during a fit; the y beside z in the MMD is the data's and not the prediction, which blocks its gradient as
+//! well; the MMD on x compares x together with its y; it compares a batch with several batches of data; the normal
+//! points of a step cover their space evenly, which takes most of their share out of the noise of both MMDs. A sixth
+//! makes a step shorter: it reconstructs only some of its rows.
 
 use super::objective::{Data, Noise, Objective, Rows, add_noise, gather};
 use super::schedule::decayed;
@@ -172,12 +173,17 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         (2.0 * self.settings.ramp.powf(1.0 - progress)).min(1.0)
     }
 
+    /// The noise, as a share of what it starts with.
+    fn noise_level(&self, progress: f64) -> f64 {
+        decayed(1.0, self.settings.noise_decay, progress)
+    }
+
     /// Runs all three passages of every tile, and the losses that need one row at a time.
     fn run(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise, progress: f64) {
         let tiles = rows.len().div_ceil(ROWS);
         let per_group = tiles_per_group(tiles);
         let scale = Scale::new(&self.layout, &self.settings, rows.len(), noise.step);
-        let noise_level = decayed(1.0, self.settings.noise_decay, progress);
+        let noise_level = self.noise_level(progress);
         let x_padding_level = decayed(1.0, X_PADDING_DECAY, progress);
         let settings = &self.settings;
         let latents = &EvenNormals::new(self.layout.z, &mut noise.of_tile(LATENTS));
@@ -290,7 +296,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         progress: f64,
     ) -> Vec<f64> {
         self.run(parameters, data, rows.batch(), noise, progress);
-        let y_noise = T::of(self.settings.y_noise * decayed(1.0, self.settings.noise_decay, progress));
+        let y_noise = T::of(self.settings.y_noise * self.noise_level(progress));
         let discrepancies = self.discrepancies(data, rows, noise, y_noise);
         self.weighted_terms(rows.batch().len(), noise.step, discrepancies)
     }

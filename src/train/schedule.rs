@@ -17,12 +17,12 @@ const COOLING_FROM: f64 = 1.0 - COOL_DOWN;
 /// made at the full rate, and the last part can begin whenever nothing improves.
 ///
 /// `progress` is in [0, 1]; `warm_up` is the share of the way that the rise takes.
-pub fn rate(progress: f64, warm_up: f64) -> f64 {
+fn rate(progress: f64, warm_up: f64) -> f64 {
     (progress / warm_up).min((1.0 - progress) / COOL_DOWN).clamp(0.0, 1.0)
 }
 
 /// The share of a fit of so many steps over which the rate rises.
-pub fn warm_up(steps: f64) -> f64 {
+fn warm_up(steps: f64) -> f64 {
     (FEWEST_WARM_UP_STEPS / steps).clamp(WARM_UP, LONGEST_WARM_UP)
 }
 
