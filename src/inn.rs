@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::flow::Keep;
 use crate::layout::Layout;
-use crate::model::{Architecture, Mixing, Model, SamplingNoise};
+use crate::model::{Architecture, Coupling, Mixing, Model, SamplingNoise};
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
@@ -27,6 +27,8 @@ pub struct Settings {
     pub activation: Activation,
     /// Bound on the log scale of a coupling.
     pub clamp: f64,
+    /// What a coupling does to its columns.
+    pub coupling: Coupling,
     /// What mixes the columns between blocks.
     pub mixing: Mixing,
     /// Whether the backward rebuilds what the forward saw instead of storing it.
@@ -141,6 +143,7 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
         hidden_layer_sizes: settings.hidden_layer_sizes.clone(),
         activation: settings.activation,
         clamp: settings.clamp,
+        coupling: settings.coupling,
         mixing: settings.mixing,
         orders: Vec::new(),
         rotations: Vec::new(),
@@ -201,6 +204,7 @@ mod tests {
             hidden_layer_sizes: vec![16],
             activation: Activation::Relu,
             clamp: 2.0,
+            coupling: Coupling::Affine,
             mixing: Mixing::Shuffle,
             recompute: false,
             objective: Objective::Bidirectional(bidirectional::Settings {

@@ -6,6 +6,7 @@ use crate::flow::chain::Chain;
 use crate::flow::learned_linear::LearnedLinear;
 use crate::flow::orthogonal::Orthogonal;
 use crate::flow::shuffle::Shuffle;
+use crate::flow::spline::SplineCoupling;
 use crate::flow::{Invertible, Keep, Map, Pass};
 use crate::kernels::ROWS;
 use crate::layout::Layout;
@@ -30,6 +31,9 @@ pub struct Architecture {
     pub activation: Activation,
     /// Bound on the log scale of a coupling.
     pub clamp: f64,
+    /// What a coupling does to its columns; files of formats before 3 do not say.
+    #[serde(default)]
+    pub coupling: Coupling,
     /// What mixes the columns after each block.
     pub mixing: Mixing,
     /// A permutation for each block, where it has one: column c of the result is column `order[c]` before.
@@ -39,6 +43,41 @@ pub struct Architecture {
     pub rotations: Vec<Vec<f64>>,
     /// Noise that posterior samples are drawn with.
     pub noise: SamplingNoise,
+}
+
+/// What a coupling does to its columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Coupling {
+    /// Scale and shift.
+    #[default]
+    Affine,
+    /// Scale and shift, then a monotone spline.
+    Spline {
+        /// Its bins.
+        bins: usize,
+    },
+}
+
+/// Fewest bins of a spline: one bin is the identity.
+const FEWEST_BINS: usize = 2;
+
+impl Coupling {
+    /// By the name that users give it, with the number of bins that they give.
+    pub fn from_name(name: &str, bins: usize) -> Result<Self> {
+        match name {
+            "affine" => Ok(Self::Affine),
+            "spline" => Ok(Self::Spline { bins }),
+            _ => Err(Error::setting("coupling", name, "\"affine\" or \"spline\"")),
+        }
+    }
+
+    /// The number of bins, where it makes no sense.
+    fn wrong_bins(self) -> Option<usize> {
+        match self {
+            Self::Spline { bins } if !(FEWEST_BINS..=LARGEST_SIZE).contains(&bins) => Some(bins),
+            _ => None,
+        }
+    }
 }
 
 /// What mixes the columns between blocks.
@@ -89,6 +128,9 @@ impl Architecture {
         if !(self.clamp > 0.0 && self.clamp.is_finite()) {
             return Err(Error::setting("clamp", self.clamp, "positive and finite"));
         }
+        if let Some(bins) = self.coupling.wrong_bins() {
+            return Err(Error::setting("n_bins", bins, format!("{FEWEST_BINS} to {LARGEST_SIZE}")));
+        }
         let total = self.layout.total;
         let sizes = [("total_dim", total), ("n_blocks", self.n_blocks)];
         let widths = self.hidden_layer_sizes.iter().map(|&width| ("hidden_layer_sizes", width));
@@ -112,12 +154,10 @@ impl Architecture {
     /// The chain of this shape, after a check that nothing in it is absurd (a file may say anything).
     pub fn chain(&self) -> Result<Chain> {
         self.check_sizes()?;
-        let (layout, total) = (self.layout, self.layout.total);
+        let total = self.layout.total;
         let mut maps = Vec::with_capacity(2 * self.n_blocks);
         for block in 0..self.n_blocks {
-            let (hidden, activation) = (&self.hidden_layer_sizes, self.activation);
-            let coupling = AffineCoupling::new(total, layout.condition(), hidden, activation, self.clamp);
-            maps.push(Map::Affine(coupling.in_chain_of(self.n_blocks)));
+            maps.push(self.coupling());
             maps.push(match self.mixing {
                 Mixing::Orthogonal => Map::Orthogonal(Orthogonal::new(self.rotations[block].clone(), total)?),
                 Mixing::Shuffle => Map::Shuffle(Shuffle::new(self.orders[block].clone(), total)?),
@@ -128,6 +168,22 @@ impl Architecture {
             });
         }
         Ok(Chain::new(total, maps))
+    }
+
+    /// The couplings of one block.
+    fn coupling(&self) -> Map {
+        let (total, condition) = (self.layout.total, self.layout.condition());
+        let (hidden, activation, clamp) = (&self.hidden_layer_sizes, self.activation, self.clamp);
+        match self.coupling {
+            Coupling::Affine => {
+                let coupling = AffineCoupling::new(total, condition, hidden, activation, clamp);
+                Map::Affine(coupling.in_chain_of(self.n_blocks))
+            }
+            Coupling::Spline { bins } => {
+                let coupling = SplineCoupling::new(total, condition, hidden, activation, bins, clamp);
+                Map::Spline(coupling.in_chain_of(self.n_blocks))
+            }
+        }
     }
 
     fn check_sizes(&self) -> Result<()> {
@@ -141,6 +197,9 @@ impl Architecture {
             if self.mixing == Mixing::Orthogonal { self.rotations.len() } else { self.orders.len() };
         if x == 0 || !fits || mixings != self.n_blocks {
             return Err(Error::Format("its numbers of columns or blocks do not fit together".into()));
+        }
+        if self.coupling.wrong_bins().is_some() {
+            return Err(Error::Format("its splines have too few or too many bins".into()));
         }
         if self.hidden_layer_sizes.contains(&0) || !(self.clamp > 0.0 && self.clamp.is_finite()) {
             return Err(Error::Format("its hidden layers or its clamp make no network".into()));

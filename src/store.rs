@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Grows when a file can no longer be read by the version before.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// The header's key in the file's metadata.
 const HEADER: &str = "innverse";
 

@@ -16,14 +16,18 @@ class ConditionalINN(PosteriorEstimator):
     """Posterior samples from an invertible network x <-> z whose subnetworks also see y.
 
     For every y the network is another change of variables between x and a standard normal z, and training
-    maximises the density that it gives to the simulations. Any numbers of columns of x and y will do; but
-    with a single column of x there is no second half for a coupling to see, and the posterior of that column
-    is normal, with a mean and a spread that depend on y. Method: Ardizzone et al., "Guided Image Generation
+    maximises the density that it gives to the simulations. Any numbers of columns of x and y will do. Method: Ardizzone et al., "Guided Image Generation
     with Conditional Invertible Neural Networks", 2019 (arXiv 1907.02392), with the subnetworks' inputs taken
     as they are.
 
     Parameters
     ----------
+    coupling : {"affine", "spline"}, default="spline"
+        What a coupling does to its half of the variables: a scale and a shift, or a scale and a shift followed
+        by a monotone rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv
+        1906.04032).
+    n_bins : int, default=8
+        Bins of each spline.
     n_blocks : int, default=8
         Blocks of two couplings, one for each half of the variables, each followed by a mixing of all.
     hidden_layer_sizes : sequence of int, default=(128,)
@@ -100,6 +104,8 @@ class ConditionalINN(PosteriorEstimator):
     def __init__(
         self,
         *,
+        coupling: str = "spline",
+        n_bins: int = 8,
         n_blocks: int = 8,
         hidden_layer_sizes: Sequence[int] = (128,),
         activation: str = "relu",
@@ -121,6 +127,8 @@ class ConditionalINN(PosteriorEstimator):
         adam_betas: Sequence[float] = (0.9, 0.99),
         gradient_clamp: float = 15.0,
     ):
+        self.coupling = coupling
+        self.n_bins = n_bins
         self.n_blocks = n_blocks
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

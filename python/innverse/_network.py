@@ -16,6 +16,8 @@ def at_least(kind: type, low: float) -> Any:
 POSITIVE = Interval(Real, 0, None, closed="neither")
 
 CONSTRAINTS: dict[str, list[Any]] = {
+    "coupling": [StrOptions({"affine", "spline"})],
+    "n_bins": [at_least(Integral, 2)],
     "n_blocks": [at_least(Integral, 1)],
     "hidden_layer_sizes": ["array-like"],
     "activation": [StrOptions({"relu", "tanh", "silu", "elu"})],
@@ -40,7 +42,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 # Parameters that the core takes as they are.
 _PLAIN = (
-    "n_blocks activation clamp permutation memory batch_size max_iter learning_rate_init weight_decay "
+    "coupling n_bins n_blocks activation clamp permutation memory batch_size max_iter learning_rate_init weight_decay "
     "early_stopping validation_fraction n_iter_no_change gradient_clamp"
 )
 

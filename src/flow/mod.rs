@@ -3,11 +3,13 @@
 
 pub mod affine;
 pub mod chain;
+pub mod coupling;
 #[cfg(test)]
 mod laws;
 pub mod learned_linear;
 pub mod orthogonal;
 pub mod shuffle;
+pub mod spline;
 
 use crate::kernels::Real;
 use crate::random::Stream;
@@ -131,6 +133,8 @@ macro_rules! registry {
 registry! {
     /// Two affine couplings.
     Affine(affine::AffineCoupling),
+    /// Two spline couplings.
+    Spline(spline::SplineCoupling),
     /// A learned linear map.
     LearnedLinear(learned_linear::LearnedLinear),
     /// A fixed rotation.

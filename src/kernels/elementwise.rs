@@ -40,6 +40,26 @@ pub fn tanh<T: Real, V: Vector<T>>(x: V) -> V {
     minus_one.div(minus_one.add(V::splat(T::of(2.0))))
 }
 
+/// Natural logarithm of a positive normal number, within 3 units in the last place, or an absolute error of 1 unit
+/// near 1.
+#[inline(always)]
+pub fn ln<T: Real, V: Vector<T>>(x: V) -> V {
+    let one = V::splat(T::one());
+    let (n, m) = x.split_exponent();
+    // m from [1, 2) to [sqrt(1/2), sqrt(2)], around which the series converges fast.
+    let high = m.sub(V::splat(T::of(std::f64::consts::SQRT_2)));
+    let m = high.choose(m.mul(V::splat(T::of(0.5))), m);
+    let n = high.choose(n.add(one), n);
+    let f = m.sub(one).div(m.add(one));
+    let square = f.mul(f);
+    let term = |i: usize| V::splat(T::of(2.0 / (2 * i + 1) as f64));
+    let mut series = term(T::LN_TERMS);
+    for i in (0..T::LN_TERMS).rev() {
+        series = series.mul_add(square, term(i));
+    }
+    n.mul_add(V::splat(T::LN_2.0), series.mul_add(f, n.mul(V::splat(T::LN_2.1))))
+}
+
 /// 1 - tanh(x) < 2^-54 beyond this.
 const TANH_EDGE: f64 = 19.1;
 
@@ -126,6 +146,15 @@ mod tests {
     struct Tanh;
     #[derive(Clone, Copy)]
     struct Reciprocal;
+    #[derive(Clone, Copy)]
+    struct Ln;
+
+    impl<T: Real> Function<T> for Ln {
+        #[inline(always)]
+        fn apply<V: Vector<T>>(&self, x: V) -> V {
+            ln(x)
+        }
+    }
 
     impl<T: Real> Function<T> for Exp {
         #[inline(always)]
@@ -184,6 +213,26 @@ mod tests {
     fn reciprocal_is_accurate() {
         assert!(error::<f32>(&points(1e-3, 1e4), Reciprocal, f64::recip) < 2.0);
         assert!(error::<f64>(&points(1e-3, 1e4), Reciprocal, f64::recip) < 2.0);
+    }
+
+    #[test]
+    fn ln_is_accurate() {
+        for range in [points(1e-30, 1e-3), points(1e-3, 0.7), points(1.5, 1e30)] {
+            assert!(error::<f32>(&range, Ln, f64::ln) < 3.0);
+            assert!(error::<f64>(&range, Ln, f64::ln) < 3.0);
+        }
+        // Near 1 the logarithm is small: an absolute error, in units of 1.
+        let shifted = |x: f64| 1.0 + x.ln();
+        #[derive(Clone, Copy)]
+        struct LnPlusOne;
+        impl<T: Real> Function<T> for LnPlusOne {
+            #[inline(always)]
+            fn apply<V: Vector<T>>(&self, x: V) -> V {
+                ln(x).add(V::splat(T::one()))
+            }
+        }
+        assert!(error::<f32>(&points(0.7, 1.5), LnPlusOne, shifted) < 2.0);
+        assert!(error::<f64>(&points(0.7, 1.5), LnPlusOne, shifted) < 2.0);
     }
 
     #[test]

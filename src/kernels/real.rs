@@ -26,6 +26,8 @@ pub trait Real: Float + Default + Debug + Sum + Send + Sync + 'static {
     const LN_2: (Self, Self);
     /// Terms of the Taylor series of exp on |r| <= ln(2)/2 that reach the last bit.
     const EXP_TERMS: usize;
+    /// Odd terms of the series of 2 artanh on |f| <= 3 - 2 sqrt(2) that reach the last bit.
+    const LN_TERMS: usize;
 
     /// Conversion that rounds.
     fn of(value: f64) -> Self;
@@ -36,7 +38,8 @@ pub trait Real: Float + Default + Debug + Sum + Send + Sync + 'static {
 }
 
 macro_rules! real {
-    ($scalar:ty, $own:tt, $wide:ty, $medium:ty, $rounding:expr, $bias:expr, $range:expr, $ln2:expr, $terms:expr) => {
+    ($scalar:ty, $own:tt, $wide:ty, $medium:ty, $rounding:expr, $bias:expr, $range:expr, $ln2:expr, $terms:expr,
+     $ln_terms:expr) => {
         impl Real for $scalar {
             #[cfg(target_arch = "x86_64")]
             type Wide = $wide;
@@ -53,6 +56,7 @@ macro_rules! real {
             const EXP_RANGE: (Self, Self) = $range;
             const LN_2: (Self, Self) = $ln2;
             const EXP_TERMS: usize = $terms;
+            const LN_TERMS: usize = $ln_terms;
 
             #[inline(always)]
             fn of(value: f64) -> Self {
@@ -69,7 +73,7 @@ macro_rules! real {
     };
 }
 
-real!(f32, 1, x86::F32x16, x86::F32x8, 12_582_912.0, 127.0, (-87.0, 88.0), (0.693_359_4, -2.121_944_4e-4), 7);
+real!(f32, 1, x86::F32x16, x86::F32x8, 12_582_912.0, 127.0, (-87.0, 88.0), (0.693_359_4, -2.121_944_4e-4), 7, 5);
 real!(
     f64,
     0,
@@ -79,5 +83,6 @@ real!(
     1023.0,
     (-708.0, 709.0),
     (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10),
-    13
+    13,
+    11
 );

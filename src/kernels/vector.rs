@@ -59,6 +59,10 @@ pub unsafe trait Vector<T: Real>: Copy {
     fn reciprocal(self) -> Self;
     /// `value` in the lanes where `self > 0`, zero elsewhere.
     fn where_positive(self, value: Self) -> Self;
+    /// `yes` in the lanes where `self > 0`, `no` elsewhere.
+    fn choose(self, yes: Self, no: Self) -> Self;
+    /// n and m of a positive normal number m 2^n with 1 <= m < 2.
+    fn split_exponent(self) -> (Self, Self);
     /// 2^n for a vector that holds n + `ROUNDING` + `EXPONENT_BIAS`: the low bits are the exponent.
     fn power_of_two(self) -> Self;
     /// Sum of the lanes, in a fixed order.
@@ -86,7 +90,7 @@ impl<T: Real> Portable<T> {
 }
 
 macro_rules! portable {
-    ($scalar:ty, $shift:expr) => {
+    ($scalar:ty, $shift:expr, $bias:expr) => {
         // SAFETY: no instruction beyond the target's baseline.
         unsafe impl Vector<$scalar> for Portable<$scalar> {
             type Half = Self;
@@ -168,6 +172,19 @@ macro_rules! portable {
                 self.map(value, |a, b| if a > 0.0 { b } else { 0.0 })
             }
             #[inline(always)]
+            fn choose(self, yes: Self, no: Self) -> Self {
+                Self(std::array::from_fn(|i| if self.0[i] > 0.0 { yes.0[i] } else { no.0[i] }))
+            }
+            #[inline(always)]
+            fn split_exponent(self) -> (Self, Self) {
+                let exponent = self.0.map(|a| (a.to_bits() >> $shift) as $scalar - $bias);
+                let mantissa = |a: $scalar| {
+                    let mask = (1 << $shift) - 1;
+                    <$scalar>::from_bits(a.to_bits() & mask | (1.0 as $scalar).to_bits())
+                };
+                (Self(exponent), Self(self.0.map(mantissa)))
+            }
+            #[inline(always)]
             fn power_of_two(self) -> Self {
                 Self(self.0.map(|a| <$scalar>::from_bits(a.to_bits() << $shift)))
             }
@@ -180,5 +197,5 @@ macro_rules! portable {
     };
 }
 
-portable!(f32, 23);
-portable!(f64, 52);
+portable!(f32, 23, 127.0);
+portable!(f64, 52, 1023.0);

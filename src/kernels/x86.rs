@@ -154,6 +154,20 @@ vector!(
                 Self(_mm512_maskz_mov_ps(mask, value.0))
             }
         }
+        fn choose(self, yes: Self, no: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
+                Self(_mm512_mask_mov_ps(no.0, mask, yes.0))
+            }
+        }
+        fn split_exponent(self) -> (Self, Self) {
+            // SAFETY: see the impl.
+            unsafe {
+                let mantissa = _mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_SRC>(self.0);
+                (Self(_mm512_getexp_ps(self.0)), Self(mantissa))
+            }
+        }
         fn power_of_two(self) -> Self {
             // SAFETY: see the impl.
             Self(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(self.0))) })
@@ -204,6 +218,20 @@ vector!(
             unsafe {
                 let mask = _mm512_cmp_pd_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_pd());
                 Self(_mm512_maskz_mov_pd(mask, value.0))
+            }
+        }
+        fn choose(self, yes: Self, no: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm512_cmp_pd_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_pd());
+                Self(_mm512_mask_mov_pd(no.0, mask, yes.0))
+            }
+        }
+        fn split_exponent(self) -> (Self, Self) {
+            // SAFETY: see the impl.
+            unsafe {
+                let mantissa = _mm512_getmant_pd::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_SRC>(self.0);
+                (Self(_mm512_getexp_pd(self.0)), Self(mantissa))
             }
         }
         fn power_of_two(self) -> Self {
@@ -264,6 +292,25 @@ vector!(
                 Self(_mm256_and_ps(mask, value.0))
             }
         }
+        fn choose(self, yes: Self, no: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
+                Self(_mm256_blendv_ps(no.0, yes.0, mask))
+            }
+        }
+        fn split_exponent(self) -> (Self, Self) {
+            // Beneath the bits of 2^23, an integer is that integer more.
+            let (base, bias) = (8388608.0, 127.0);
+            // SAFETY: see the impl.
+            unsafe {
+                let bits = _mm256_srli_epi32::<23>(_mm256_castps_si256(self.0));
+                let number = _mm256_or_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(base));
+                let mask = _mm256_castsi256_ps(_mm256_set1_epi32((1 << 23) - 1));
+                let mantissa = _mm256_or_ps(_mm256_and_ps(self.0, mask), _mm256_set1_ps(1.0));
+                (Self(_mm256_sub_ps(number, _mm256_set1_ps(base + bias))), Self(mantissa))
+            }
+        }
         fn power_of_two(self) -> Self {
             // SAFETY: see the impl.
             Self(unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(self.0))) })
@@ -314,6 +361,25 @@ vector!(
             unsafe {
                 let mask = _mm256_cmp_pd::<_CMP_GT_OQ>(self.0, _mm256_setzero_pd());
                 Self(_mm256_and_pd(mask, value.0))
+            }
+        }
+        fn choose(self, yes: Self, no: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe {
+                let mask = _mm256_cmp_pd::<_CMP_GT_OQ>(self.0, _mm256_setzero_pd());
+                Self(_mm256_blendv_pd(no.0, yes.0, mask))
+            }
+        }
+        fn split_exponent(self) -> (Self, Self) {
+            // Beneath the bits of 2^52, an integer is that integer more.
+            let (base, bias) = (4503599627370496.0, 1023.0);
+            // SAFETY: see the impl.
+            unsafe {
+                let bits = _mm256_srli_epi64::<52>(_mm256_castpd_si256(self.0));
+                let number = _mm256_or_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(base));
+                let mask = _mm256_castsi256_pd(_mm256_set1_epi64x((1 << 52) - 1));
+                let mantissa = _mm256_or_pd(_mm256_and_pd(self.0, mask), _mm256_set1_pd(1.0));
+                (Self(_mm256_sub_pd(number, _mm256_set1_pd(base + bias))), Self(mantissa))
             }
         }
         fn power_of_two(self) -> Self {

@@ -4,7 +4,7 @@
 use super::model::Model;
 use crate::error::Error;
 use crate::inn::{Objective, Settings, Target, Trained, check_finite, fit};
-use crate::model::Mixing;
+use crate::model::{Coupling, Mixing};
 use crate::random::Seed;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
@@ -35,6 +35,8 @@ pub struct FitSettings {
     hidden_layer_sizes: Vec<usize>,
     activation: String,
     clamp: f64,
+    coupling: String,
+    n_bins: usize,
     permutation: String,
     memory: String,
     /// The objective: one of the two.
@@ -143,6 +145,7 @@ impl FitSettings {
             hidden_layer_sizes: self.hidden_layer_sizes,
             activation: Activation::from_name(&self.activation)?,
             clamp: self.clamp,
+            coupling: Coupling::from_name(&self.coupling, self.n_bins)?,
             mixing: Mixing::from_name(&self.permutation)?,
             recompute: self.memory == "recompute",
             objective,
