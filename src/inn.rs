@@ -11,7 +11,7 @@ use crate::train::fit::{self, Epoch, Outcome};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, Axis};
 use std::sync::atomic::AtomicBool;
 
 /// Everything a fit can be told.
@@ -19,6 +19,8 @@ use std::sync::atomic::AtomicBool;
 pub struct Settings {
     /// What the network maps x to.
     pub target: Target,
+    /// Lowest and highest value of each column of x, infinite where there is none.
+    pub bounds: Option<Vec<(f64, f64)>>,
     /// Blocks of two couplings and a mixing.
     pub n_blocks: usize,
     /// Hidden layers of every subnetwork.
@@ -103,6 +105,9 @@ pub fn fit(
     report: impl FnMut(&Epoch),
 ) -> Result<(Trained, Outcome)> {
     check_data(x, y)?;
+    if let Some(bounds) = &settings.bounds {
+        check_bounds(x, bounds)?;
+    }
     let Trained { mut model, mut moments } = match previous {
         Some(previous) => continue_from(previous, x.ncols(), y.ncols())?,
         None => start(x, y, settings)?,
@@ -150,7 +155,11 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
         noise: settings.objective.sampling_noise(&layout),
     };
     let architecture = architecture.random(seed)?;
-    let model = Model::untrained(architecture, Scaling::fit(x).0, Scaling::fit(y).0, seed)?;
+    // Rows held out must not be known to anything that is fitted.
+    let (_, rows) = fit::split(x.nrows(), &settings.training);
+    let scaling = |data: ArrayView2<f64>, bounds| Scaling::fit(data.select(Axis(0), &rows).view(), bounds).0;
+    let (x, y) = (scaling(x, settings.bounds.as_deref()), scaling(y, None));
+    let model = Model::untrained(architecture, x, y, seed)?;
     let moments = Moments::new(model.parameters.len());
     Ok(Trained { model, moments })
 }
@@ -181,6 +190,35 @@ fn check_data(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<()> {
     Ok(())
 }
 
+/// An error for bounds that make no sense, and for the first value outside them.
+fn check_bounds(x: ArrayView2<f64>, bounds: &[(f64, f64)]) -> Result<()> {
+    if bounds.len() != x.ncols() {
+        let needs = format!("one pair for each of the {} columns of x", x.ncols());
+        return Err(Error::setting("bounds", format!("{} pairs", bounds.len()), needs));
+    }
+    let infinite = |value: f64, other: f64| value.is_finite() || value == other;
+    for &(low, high) in bounds {
+        let sensible = low < high && infinite(low, f64::NEG_INFINITY) && infinite(high, f64::INFINITY);
+        // The width of the interval must be a number too.
+        if !sensible || (low.is_finite() && high.is_finite() && !(high - low).is_finite()) {
+            let needs = "pairs (low, high) with low < high";
+            return Err(Error::setting("bounds", format!("({low}, {high})"), needs));
+        }
+    }
+    let outside = |((_, column), value): &((usize, usize), &f64)| {
+        let (low, high) = bounds[*column];
+        !(low..=high).contains(value)
+    };
+    match x.indexed_iter().find(outside) {
+        Some(((row, column), value)) => {
+            let (low, high) = bounds[column];
+            let got = format!("{value} at row {row}, column {column}");
+            Err(Error::setting("x", got, format!("within its bounds ({low}, {high})")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// An error for the first value that is NaN or infinite.
 pub fn check_finite(name: &'static str, data: ArrayView2<f64>) -> Result<()> {
     match data.indexed_iter().find(|(_, value)| !value.is_finite()) {
@@ -200,6 +238,7 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             target: Target::Joint { latent_dim: 1, total_dim: Some(4) },
+            bounds: None,
             n_blocks: 2,
             hidden_layer_sizes: vec![16],
             activation: Activation::Relu,

@@ -371,10 +371,9 @@ impl Model {
                 layout.x, layout.total,
             )));
         }
-        let log_scale: f64 = self.x_scaling.scale.iter().map(|scale| scale.ln()).sum();
         let densities = self.map_pairs(x, Some(y), 1, |workspace, rows, out| {
             for (sum, &logdet) in out.iter_mut().zip(&workspace.logdet) {
-                *sum = f64::from(logdet) - log_scale;
+                *sum = f64::from(logdet);
             }
             let parts = [
                 (0..layout.z, None, 1.0),
@@ -386,7 +385,10 @@ impl Model {
                 add_normal_log_density(values, target, deviation, rows, out);
             }
         })?;
-        Ok(densities.into_raw_vec_and_offset().0)
+        let mut densities = densities.into_raw_vec_and_offset().0;
+        let slopes = |row: usize| self.x_scaling.log_slope(x.row(row));
+        densities.par_iter_mut().enumerate().for_each(|(row, density)| *density += slopes(row));
+        Ok(densities)
     }
 
     /// Runs x forward, seen with y where it is given, and lets `collect` fill the rows of the result from each tile.
@@ -494,7 +496,7 @@ fn samples_for(observations: usize, n: usize, columns: usize) -> Result<Vec<f64>
 }
 
 fn restore(scaling: &Scaling, columns: &[f32], rows: usize, out: &mut [f64]) {
-    let count = scaling.columns();
+    let count = scaling.columns.len();
     for r in 0..rows {
         for c in 0..count {
             out[r * count + c] = scaling.restore(c, columns[c * ROWS + r]);

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::inn::Trained;
 use crate::model::{Architecture, Mixing, Model};
-use crate::scaling::Scaling;
+use crate::scaling::support::Support;
+use crate::scaling::{Column, Scaling};
 use crate::train::optimizer::Moments;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -39,25 +40,23 @@ pub fn to_bytes(trained: &Trained, estimator: &str, with_moments: bool) -> Resul
         steps: with_moments.then(|| moments.steps()),
     };
     let header = serde_json::to_string(&header).map_err(format_error)?;
-    let mut tensors = vec![("parameters", single(&model.parameters))];
-    for (name, values) in [
-        ("x.shift", &model.x_scaling.shift),
-        ("x.scale", &model.x_scaling.scale),
-        ("y.shift", &model.y_scaling.shift),
-        ("y.scale", &model.y_scaling.scale),
-    ] {
-        tensors.push((name, double(values)));
+    let mut tensors = vec![("parameters".into(), single(&model.parameters))];
+    for (side, scaling) in [("x", &model.x_scaling), ("y", &model.y_scaling)] {
+        for (i, name) in COLUMN.iter().enumerate() {
+            let values: Vec<f64> = scaling.columns.iter().map(|column| numbers(column)[i]).collect();
+            tensors.push((format!("{side}.{name}"), double(&values)));
+        }
     }
     if !model.architecture.rotations.is_empty() {
-        tensors.push(("rotations", double(&model.architecture.rotations.concat())));
+        tensors.push(("rotations".into(), double(&model.architecture.rotations.concat())));
     }
     if with_moments {
         let (first, second) = moments.parts();
-        tensors.extend([("moments.first", single(first)), ("moments.second", single(second))]);
+        tensors.extend([("moments.first".into(), single(first)), ("moments.second".into(), single(second))]);
     }
     let views = tensors.iter().map(|(name, (dtype, bytes))| {
         let width = dtype.bitsize() / 8;
-        Ok((*name, TensorView::new(*dtype, vec![bytes.len() / width], bytes).map_err(format_error)?))
+        Ok((name.as_str(), TensorView::new(*dtype, vec![bytes.len() / width], bytes).map_err(format_error)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([(HEADER.to_string(), header)]);
@@ -72,20 +71,14 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Trained, String)> {
     check_version(header)?;
     let mut header: Header = serde_json::from_str(header).map_err(format_error)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(format_error)?;
-    let scaling = |side: &str, columns: usize| -> Result<Scaling> {
-        let shift = read_double(&tensors, &format!("{side}.shift"), columns)?;
-        let scale = read_double(&tensors, &format!("{side}.scale"), columns)?;
-        if shift.iter().chain(&scale).any(|v| !v.is_finite()) || scale.iter().any(|&v| v <= 0.0) {
-            return Err(Error::Format(format!("the scaling of {side} is not finite and positive")));
-        }
-        Ok(Scaling { shift, scale })
-    };
     let layout = header.architecture.layout;
     if header.architecture.mixing == Mixing::Orthogonal {
         let (count, square) = (header.architecture.n_blocks, layout.total.saturating_mul(layout.total));
         let values = read_double(&tensors, "rotations", count.saturating_mul(square))?;
         header.architecture.rotations = values.chunks(square.max(1)).map(<[f64]>::to_vec).collect();
     }
+    let version = header.format_version;
+    let scaling = |side, columns| read_scaling(&tensors, side, columns, version);
     let (x, y) = (scaling("x", layout.x)?, scaling("y", layout.y)?);
     let model = Model::new(header.architecture, x, y, read_single(&tensors, "parameters", None)?)?;
     let count = Some(model.parameters.len());
@@ -98,6 +91,36 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Trained, String)> {
         None => Moments::new(model.parameters.len()),
     };
     Ok((Trained { model, moments }, header.estimator))
+}
+
+/// What is kept of a column's scaling, one tensor each.
+const COLUMN: [&str; 7] = ["shift", "scale", "reach", "spread", "low", "high", "unit"];
+/// How many of them files of formats before 3 have: the rest was not there.
+const COLUMN_BEFORE_3: usize = 2;
+
+/// In the order of `COLUMN`.
+fn numbers(column: &Column) -> [f64; COLUMN.len()] {
+    let Column { support, shift, scale, reach, spread } = *column;
+    let (low, high, unit) = support.parts();
+    [shift, scale, reach, spread, low, high, unit]
+}
+
+fn read_scaling(tensors: &SafeTensors, side: &str, columns: usize, version: u32) -> Result<Scaling> {
+    let names = if version < 3 { &COLUMN[..COLUMN_BEFORE_3] } else { &COLUMN[..] };
+    let read = |name: &&str| read_double(tensors, &format!("{side}.{name}"), columns);
+    let kept = names.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let column = |c: usize| {
+        let or = |i: usize, absent: f64| kept.get(i).map_or(absent, |values| values[c]);
+        let (shift, scale) = (kept[0][c], kept[1][c]);
+        let (reach, spread) = (or(2, f64::INFINITY), or(3, scale));
+        let (low, high, unit) = (or(4, f64::NEG_INFINITY), or(5, f64::INFINITY), or(6, 1.0));
+        let column = Column { support: Support::from_parts(low, high, unit), shift, scale, reach, spread };
+        let positive = [scale, spread, unit].iter().all(|v| v.is_finite() && *v > 0.0);
+        (shift.is_finite() && positive && reach > 0.0 && low < high).then_some(column)
+    };
+    let columns = (0..columns).map(column).collect::<Option<Vec<_>>>();
+    let wrong = || Error::Format(format!("the scaling of {side} makes no sense"));
+    Ok(Scaling { columns: columns.ok_or_else(wrong)? })
 }
 
 /// Writes a file whole or not at all: beside its place first, then moved there.

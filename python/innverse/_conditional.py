@@ -22,6 +22,11 @@ class ConditionalINN(PosteriorEstimator):
 
     Parameters
     ----------
+    bounds : sequence of (low, high) or None, default=None
+        Where the prior of each column of x ends; None or infinity where it does not, one pair alone for all
+        columns. Samples never leave it, `log_prob` accounts for it and is -inf outside. A column between two
+        edges is mapped to the real line by the normal quantile of its fraction of the way, one with a single
+        edge by the inverse of ln(1 + exp(u)).
     coupling : {"affine", "spline"}, default="spline"
         What a coupling does to its half of the variables: a scale and a shift, or a scale and a shift followed
         by a monotone rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv
@@ -104,6 +109,7 @@ class ConditionalINN(PosteriorEstimator):
     def __init__(
         self,
         *,
+        bounds: Any = None,
         coupling: str = "spline",
         n_bins: int = 8,
         n_blocks: int = 8,
@@ -127,6 +133,7 @@ class ConditionalINN(PosteriorEstimator):
         adam_betas: Sequence[float] = (0.9, 0.99),
         gradient_clamp: float = 15.0,
     ):
+        self.bounds = bounds
         self.coupling = coupling
         self.n_bins = n_bins
         self.n_blocks = n_blocks
@@ -151,7 +158,7 @@ class ConditionalINN(PosteriorEstimator):
         self.gradient_clamp = gradient_clamp
 
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
-        settings = shared_settings(self)
+        settings = shared_settings(self, dx)
         # There is neither y nor padding among the network's columns, so nothing to put noise on.
         noise = {"y_noise": 1.0, "first_y_noise": 1.0, "padding_noise": 1.0}
         return settings | {"latent_dim": None, "total_dim": None, "bidirectional": None, "likelihood": noise}

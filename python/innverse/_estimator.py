@@ -224,7 +224,7 @@ class PosteriorEstimator(PairsEstimator):
         seed = self._seed(self.random_state)
         draws = self._model.posterior(y_table, SCORE_DRAWS, seed, self._threads())
         draws = draws.reshape(len(y_table), SCORE_DRAWS, -1)
-        scale = self._model.x_scale().tolist()
+        scale = self._model.x_spread().tolist()
         return -float(_core.energy_score(draws, x_table, scale, self._threads()).mean())
 
     def save(self, path: str | PathLike[str]) -> None:

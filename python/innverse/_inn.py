@@ -35,6 +35,11 @@ class INN(PosteriorEstimator):
         What training minimises: the paper's sum of losses in both directions, or the negative log density
         by change of variables, -log N(z; 0, 1) - log N(y'; y, y_noise^2) - log |det d[z, y'] / dx|, where
         [z, y'] is what the network makes of x.
+    bounds : sequence of (low, high) or None, default=None
+        Where the prior of each column of x ends; None or infinity where it does not, one pair alone for all
+        columns. Samples never leave it, `log_prob` accounts for it and is -inf outside. A column between two
+        edges is mapped to the real line by the normal quantile of its fraction of the way, one with a single
+        edge by the inverse of ln(1 + exp(u)).
     coupling : {"affine", "spline"} or None, default=None
         What a coupling does to its half of the variables: a scale and a shift, or a scale and a shift followed
         by a monotone rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv
@@ -155,6 +160,7 @@ class INN(PosteriorEstimator):
         latent_dim: int | None = None,
         total_dim: int | None = None,
         objective: str = "bidirectional",
+        bounds: Any = None,
         coupling: str | None = None,
         n_bins: int = 8,
         n_blocks: int = 8,
@@ -191,6 +197,7 @@ class INN(PosteriorEstimator):
         self.latent_dim = latent_dim
         self.total_dim = total_dim
         self.objective = objective
+        self.bounds = bounds
         self.coupling = coupling
         self.n_bins = n_bins
         self.n_blocks = n_blocks
@@ -227,7 +234,7 @@ class INN(PosteriorEstimator):
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
         """Return the core's settings: the parameters, checked and with the choices made."""
         likelihood = self.objective == "likelihood"
-        settings = shared_settings(self, **(LIKELIHOOD if likelihood else BIDIRECTIONAL))
+        settings = shared_settings(self, dx, **(LIKELIHOOD if likelihood else BIDIRECTIONAL))
         default_latent = dx - dy if dx > dy else dx
         settings["latent_dim"] = self.latent_dim if self.latent_dim is not None else default_latent
         settings["total_dim"] = self.total_dim

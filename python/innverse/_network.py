@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 
@@ -16,6 +17,7 @@ def at_least(kind: type, low: float) -> Any:
 POSITIVE = Interval(Real, 0, None, closed="neither")
 
 CONSTRAINTS: dict[str, list[Any]] = {
+    "bounds": ["array-like", None],
     "coupling": [StrOptions({"affine", "spline"})],
     "n_bins": [at_least(Integral, 2)],
     "n_blocks": [at_least(Integral, 1)],
@@ -47,12 +49,13 @@ _PLAIN = (
 )
 
 
-def shared_settings(estimator: Any, **defaults: Any) -> dict[str, Any]:
+def shared_settings(estimator: Any, dx: int, **defaults: Any) -> dict[str, Any]:
     """Return the settings of the core that both estimators give, with `defaults` in place of None."""
     given = {name: getattr(estimator, name) for name in (*_PLAIN.split(), "adam_betas")}
     settings = {name: defaults.get(name) if value is None else value for name, value in given.items()}
     settings["hidden_layer_sizes"] = _sizes(estimator.hidden_layer_sizes)
     settings["beta_1"], settings["beta_2"] = _betas(settings.pop("adam_betas"))
+    settings["bounds"] = _bounds(estimator.bounds, dx)
     settings["constant_rate"] = False
     return settings
 
@@ -63,6 +66,28 @@ def scales(values: Any, name: str) -> list[float]:
     if not numbers or not all(isinstance(scale, Real) and float(scale) > 0 for scale in numbers):
         raise ValueError(f"{name} must be at least one positive number, got {values!r}")
     return [float(scale) for scale in numbers]
+
+
+def _bounds(values: Any, dx: int) -> list[tuple[float, float]] | None:
+    """Return one pair for each column of x, infinite where there is no edge."""
+    if values is None:
+        return None
+    pairs = list(values)
+    if len(pairs) == 2 and all(edge is None or isinstance(edge, Real) for edge in pairs):
+        pairs = [pairs] * dx  # one pair for all columns
+    if len(pairs) != dx:
+        raise ValueError(
+            f"bounds must have one pair (low, high) for each of the {dx} columns of x, got {len(pairs)} pairs"
+        )
+    return [_edges(pair) for pair in pairs]
+
+
+def _edges(pair: Any) -> tuple[float, float]:
+    edges = (None, None) if pair is None else tuple(np.asarray(pair, dtype=object).ravel())
+    if len(edges) != 2 or not all(edge is None or isinstance(edge, Real) for edge in edges):
+        raise ValueError(f"bounds must be pairs (low, high) of numbers or None, got {pair!r}")
+    low, high = edges
+    return (-np.inf if low is None else float(low), np.inf if high is None else float(high))
 
 
 def _sizes(values: Any) -> list[int]:

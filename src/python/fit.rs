@@ -35,6 +35,7 @@ pub struct FitSettings {
     hidden_layer_sizes: Vec<usize>,
     activation: String,
     clamp: f64,
+    bounds: Option<Vec<(f64, f64)>>,
     coupling: String,
     n_bins: usize,
     permutation: String,
@@ -141,6 +142,7 @@ impl FitSettings {
                 Some(latent_dim) => Target::Joint { latent_dim, total_dim: self.total_dim },
                 None => Target::Conditional,
             },
+            bounds: self.bounds,
             n_blocks: self.n_blocks,
             hidden_layer_sizes: self.hidden_layer_sizes,
             activation: Activation::from_name(&self.activation)?,
@@ -159,7 +161,7 @@ impl FitSettings {
 pub fn constant_columns(name: &str, data: PyReadonlyArray2<f64>) -> PyResult<Vec<usize>> {
     let name = if name == "x" { "x" } else { "y" };
     check_finite(name, data.as_array())?;
-    Ok(Scaling::fit(data.as_array()).1)
+    Ok(Scaling::fit(data.as_array(), None).1)
 }
 
 /// Fits a network. `progress(epoch, terms)` is called after every epoch. Returns the model and the outcome, a dict.

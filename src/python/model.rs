@@ -80,9 +80,10 @@ impl Model {
         Ok(py.detach(|| with_threads(threads, || model.log_prob(x, y)))??.to_pyarray(py))
     }
 
-    /// Standard deviation that x was divided by, column by column.
-    fn x_scale<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        self.trained.model.x_scaling.scale.to_pyarray(py)
+    /// Standard deviation of each column of x that the model was fitted to.
+    fn x_spread<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        let columns = &self.trained.model.x_scaling.columns;
+        columns.iter().map(|column| column.spread).collect::<Vec<_>>().to_pyarray(py)
     }
 
     /// Numbers of columns: x, y, z, total.

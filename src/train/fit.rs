@@ -157,7 +157,7 @@ pub fn fit<T: Real>(
 }
 
 /// Rows held out and rows to train on.
-fn split(rows: usize, settings: &Settings) -> (Vec<usize>, Vec<usize>) {
+pub fn split(rows: usize, settings: &Settings) -> (Vec<usize>, Vec<usize>) {
     let held_out = if settings.early_stopping {
         (rows as f64 * settings.validation_fraction).round() as usize
     } else {
