@@ -36,7 +36,7 @@ def rng():
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("block", [1, 7, 10**6])
 def test_mmd_is_its_formula(rng, monkeypatch, columns, block):
-    monkeypatch.setattr(metrics, "_BLOCK_ENTRIES", block)
+    monkeypatch.setattr(metrics._mmd, "_BLOCK_ENTRIES", block)
     x, y = rng.normal(size=(23, columns)), rng.normal(0.5, 2, size=(31, columns))
     assert mmd(x, y) == pytest.approx(naive_mmd(x, y, WIDTHS), rel=1e-12)
     assert mmd(x, y, kernels=[0.3, 7]) == pytest.approx(naive_mmd(x, y, (0.3, 7)), rel=1e-12)
@@ -126,7 +126,7 @@ def test_resimulation_error_of_one_column():
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_resimulation_error_in_parts(rng, monkeypatch, rows):
-    monkeypatch.setattr(metrics, "_ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(metrics._resimulation, "ROWS_AT_ONCE", rows)
     seen = []
 
     def simulate(x):
@@ -307,7 +307,7 @@ def test_confidences_are_evenly_spaced():
 
 
 def test_a_model_is_asked_in_parts_with_a_seed_each(monkeypatch):
-    monkeypatch.setattr(metrics, "_ROWS_AT_ONCE", 30)
+    monkeypatch.setattr(metrics._draws, "ROWS_AT_ONCE", 30)
     x, y = linear_data(7)
     model = Linear()
     first = calibration_error(model, x, y, n=10, random_state=10)
