@@ -10,6 +10,9 @@ from sklearn.utils import check_array
 
 FloatArray = NDArray[np.float64]
 
+# A column that varies by this many roundings of its largest entry is constant.
+_CONSTANT_ROUNDINGS = 4.0
+
 
 def as_table(data: Any, name: str, *, allow_nan: bool = False) -> FloatArray:
     """Return rows and columns as contiguous float64.
@@ -88,6 +91,13 @@ def check_same_rows(x: FloatArray, y: FloatArray) -> None:
 def finite_rows(x: FloatArray, y: FloatArray) -> NDArray[np.bool_]:
     """Tell which rows are finite in both tables."""
     return np.asarray(np.isfinite(np.hstack([x, y])).all(axis=1))
+
+
+def column_scales(table: FloatArray) -> FloatArray:
+    """Return the standard deviation of each column; 1 where the column is constant."""
+    deviation = table.std(axis=0)
+    rounding = _CONSTANT_ROUNDINGS * np.finfo(np.float64).eps * np.abs(table).max(axis=0)
+    return np.where(deviation <= rounding, 1.0, deviation)
 
 
 def as_observations(y: Any, columns: int) -> tuple[FloatArray, bool]:

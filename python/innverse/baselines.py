@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _core
 from ._base import PairsEstimator
-from ._validation import FloatArray, as_observations, as_table, check_same_rows
+from ._validation import FloatArray, as_observations, as_table, check_same_rows, column_scales
 from .problems._base import RandomStateLike, as_generator, check_count
 
 __all__ = ["RejectionABC"]
@@ -25,8 +25,6 @@ _SCORE_DRAWS = 100
 _SCORE_THREADS = 1
 # Neighbours looked up at once: 8 MB.
 _ENTRIES_AT_ONCE = 1_000_000
-# A column that varies by this many roundings of its largest entry is constant.
-_CONSTANT_ROUNDINGS = 4.0
 
 
 class RejectionABC(PairsEstimator):
@@ -108,7 +106,7 @@ class RejectionABC(PairsEstimator):
         self._require_target(y)
         x_table, y_table = as_table(x, "x"), as_table(y, "y")
         check_same_rows(x_table, y_table)
-        scale = _scale(y_table)
+        scale = column_scales(y_table)
         neighbors = NearestNeighbors(algorithm="kd_tree").fit(y_table / scale)
         self._remember_columns(x, x_table, reset=True)
         self._x = x_table
@@ -170,15 +168,8 @@ class RejectionABC(PairsEstimator):
         check_is_fitted(self)
         x_table, y_table = self._pairs(x, y, "score")
         draws = self.posterior(y_table, _SCORE_DRAWS)
-        scores = _core.energy_score(draws, x_table, _scale(self._x).tolist(), _SCORE_THREADS)
+        scores = _core.energy_score(draws, x_table, column_scales(self._x).tolist(), _SCORE_THREADS)
         return -float(np.mean(scores))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_neighbors")
-
-
-def _scale(table: FloatArray) -> FloatArray:
-    """Return the standard deviation of each column; 1 where the column is constant."""
-    deviation = table.std(axis=0)
-    rounding = _CONSTANT_ROUNDINGS * np.finfo(np.float64).eps * np.abs(table).max(axis=0)
-    return np.where(deviation <= rounding, 1.0, deviation)
