@@ -41,6 +41,14 @@ def as_samples(name: str, value: ArrayLike, m: int | None = None) -> FloatArray:
     return samples
 
 
+def check_same_columns(x: FloatArray, y: FloatArray) -> None:
+    """Raise where x and y are not of one space."""
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"y must have as many columns as x, got {y.shape[1]} columns of y and {x.shape[1]} of x"
+        )
+
+
 def floats(name: str, value: Any) -> FloatArray:
     """Return finite numbers of any shape in float64."""
     try:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import FloatArray, as_table
-from ._checks import floats
+from ._checks import check_same_columns, floats
 
 # Widths of the kernels: those with which the toy of Ardizzone et al. 2019 is trained.
 _KERNEL_WIDTHS = (0.05, 0.2, 0.9)
@@ -60,11 +60,7 @@ def mmd(x: ArrayLike, y: ArrayLike, kernels: float | Sequence[float] = _KERNEL_W
     1.0
     """
     x_table, y_table = as_table(x, "x"), as_table(y, "y")
-    if x_table.shape[1] != y_table.shape[1]:
-        raise ValueError(
-            f"y must have as many columns as x, got {y_table.shape[1]} columns of y and "
-            f"{x_table.shape[1]} of x"
-        )
+    check_same_columns(x_table, y_table)
     squares = _positive_numbers("kernels", kernels) ** 2
     within = _mean_kernel(x_table, x_table, squares) + _mean_kernel(y_table, y_table, squares)
     return max(within - 2.0 * _mean_kernel(x_table, y_table, squares), 0.0)
