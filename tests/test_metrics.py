@@ -3,6 +3,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from conjugate import Linear, linear_data
 from sklearn.exceptions import NotFittedError
 
 from innverse import metrics
@@ -191,25 +192,6 @@ def test_resimulation_error_of_exact_and_of_prior_samples():
 def test_bad_input_of_resimulation_error(simulate, samples, y, error, message):
     with pytest.raises(error, match=message):
         resimulation_error(simulate, samples, y)
-
-
-class Linear:
-    """Posterior of x ~ N(0, 1), y = x + N(0, 1): N(y / 2, 1 / 2), its spread times `width`."""
-
-    def __init__(self, width=1.0):
-        self.width = width
-        self.calls = []
-
-    def posterior(self, y, n=1000, random_state=None):
-        self.calls.append((len(y), n, random_state))
-        noise = np.random.default_rng(random_state).standard_normal((*y.shape[:1], n, y.shape[1]))
-        return y[:, None] / 2 + self.width * math.sqrt(0.5) * noise
-
-
-def linear_data(m, columns=2):
-    rng = np.random.default_rng(5)
-    x = rng.standard_normal((m, columns))
-    return x, x + rng.standard_normal((m, columns))
 
 
 def two_sided(q):

@@ -30,7 +30,7 @@ class HasPosterior(Protocol):
 def observations(y: ArrayLike | None, truth: FloatArray) -> FloatArray:
     """Return the observations that belong to the rows of truth."""
     if y is None:
-        raise ValueError("y must hold the observations where model_or_samples is a model, got None")
+        raise ValueError("y must hold the observations that belong to the rows of x, got None")
     table = as_table(y, "y")
     check_same_rows(truth, table)
     return table
@@ -80,6 +80,8 @@ def _model_parts(
         # One observation of one column may come back as that of a single observation.
         draws = np.asarray(draws, dtype=np.float64).reshape(len(table[rows]), n, -1)
         _check_fit(draws, truth[rows])
+        if bad := int(np.sum(np.isnan(draws))):
+            raise ValueError(f"model_or_samples must draw numbers, got NaN in {bad} of {draws.size} entries")
         yield rows, draws
 
 
