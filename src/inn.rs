@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::flow::Keep;
 use crate::layout::Layout;
 use crate::model::{Architecture, Coupling, Mixing, Model, SamplingNoise};
+use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
@@ -11,7 +12,7 @@ use crate::train::fit::{self, Epoch, Outcome};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use std::sync::atomic::AtomicBool;
 
 /// Everything a fit can be told.
@@ -65,6 +66,16 @@ pub enum Objective {
 }
 
 impl Objective {
+    /// How large the first weights of the subnetworks' last layers are, against the usual scale. By likelihood training
+    /// starts where the network changes nothing, which is right already where x is linear in y, and the rows held out
+    /// tell when to leave it; the MMD needs a network that does something to find its way.
+    fn last_layer(&self) -> f64 {
+        match self {
+            Self::Bidirectional(_) => 0.1,
+            Self::Likelihood(_) => 0.001,
+        }
+    }
+
     /// The noise that posterior samples are drawn with: what training ended with. Beside padded x there is none: the
     /// paper's samples come from exact y and zero padding, and have no density anyway.
     fn sampling_noise(&self, layout: &Layout) -> SamplingNoise {
@@ -112,7 +123,9 @@ pub fn fit(
         Some(previous) => continue_from(previous, x.ncols(), y.ncols())?,
         None => start(x, y, settings)?,
     };
-    let (x, y) = (model.x_scaling.standardise(x), model.y_scaling.standardise(y));
+    let y = model.y_scaling.standardise(y);
+    let single = |table: &Array2<f64>| table.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+    let (x, y) = (single(&model.seen_x(x, Some(&y))), single(&y));
     let layout = model.layout();
     model.architecture.noise = settings.objective.sampling_noise(&layout);
     let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
@@ -158,8 +171,17 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     // Rows held out must not be known to anything that is fitted.
     let (_, rows) = fit::split(x.nrows(), &settings.training);
     let scaling = |data: ArrayView2<f64>, bounds| Scaling::fit(data.select(Axis(0), &rows).view(), bounds).0;
-    let (x, y) = (scaling(x, settings.bounds.as_deref()), scaling(y, None));
-    let model = Model::untrained(architecture, x, y, seed)?;
+    let (x_scaling, y_scaling) = (scaling(x, settings.bounds.as_deref()), scaling(y, None));
+    let regression = if layout.conditional {
+        let scaled = |scaling: &Scaling, data: ArrayView2<f64>| {
+            scaling.standardise(data.select(Axis(0), &rows).view())
+        };
+        Regression::fit(scaled(&x_scaling, x).view(), scaled(&y_scaling, y).view())
+    } else {
+        None
+    };
+    let last_layer = settings.objective.last_layer();
+    let model = Model::untrained(architecture, x_scaling, y_scaling, regression, last_layer, seed)?;
     let moments = Moments::new(model.parameters.len());
     Ok(Trained { model, moments })
 }
@@ -233,7 +255,6 @@ mod tests {
     use crate::random::{Purpose, Seed, fill_normal};
     use crate::threads::with_threads;
     use crate::train::optimizer::Adam;
-    use ndarray::Array2;
 
     fn settings() -> Settings {
         Settings {
@@ -267,6 +288,7 @@ mod tests {
                 learning_rate: 1e-3,
                 schedule: fit::Schedule::Course,
                 adam: Adam::default(),
+                falling_penalty: false,
                 early_stopping: true,
                 validation_fraction: 0.1,
                 n_iter_no_change: 10,

@@ -21,6 +21,8 @@ pub mod model;
 mod python;
 /// One seed, one stream per purpose.
 pub mod random;
+/// The linear part of an inverse problem.
+pub mod regression;
 /// Standardisation of columns.
 pub mod scaling;
 /// The energy score.

@@ -12,6 +12,7 @@ use crate::kernels::ROWS;
 use crate::layout::Layout;
 use crate::loss::likelihood::add_normal_log_density;
 use crate::random::{Purpose, Seed, Stream, fill_normal};
+use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use ndarray::{Array2, ArrayView2};
@@ -221,6 +222,8 @@ pub struct Model {
     pub x_scaling: Scaling,
     /// Scaling of y.
     pub y_scaling: Scaling,
+    /// What is taken out of scaled x before the network sees it.
+    pub regression: Option<Regression>,
     /// Its parameters, in the order of the chain.
     pub parameters: Vec<f32>,
     chain: Chain,
@@ -241,27 +244,35 @@ impl Model {
         architecture: Architecture,
         x_scaling: Scaling,
         y_scaling: Scaling,
+        regression: Option<Regression>,
         parameters: Vec<f32>,
     ) -> Result<Self> {
         let chain = architecture.chain()?;
+        let layout = architecture.layout;
+        let fits = |regression: &Regression| layout.conditional && regression.fits(layout.x, layout.y);
+        if !regression.as_ref().is_none_or(fits) {
+            return Err(Error::Format("its regression does not fit its columns".into()));
+        }
         let needed = Invertible::<f32>::parameters(&chain);
         if parameters.len() != needed {
             return Err(Error::Format(format!("{} parameters, its shape needs {needed}", parameters.len())));
         }
-        Ok(Self { architecture, x_scaling, y_scaling, parameters, chain })
+        Ok(Self { architecture, x_scaling, y_scaling, regression, parameters, chain })
     }
 
-    /// A network with the parameters that training starts from.
+    /// A network with the parameters that training starts from, see [`Invertible::initialise`].
     pub fn untrained(
         architecture: Architecture,
         x_scaling: Scaling,
         y_scaling: Scaling,
+        regression: Option<Regression>,
+        last_layer: f64,
         seed: Seed,
     ) -> Result<Self> {
         let chain = architecture.chain()?;
         let mut parameters = vec![0.0; Invertible::<f32>::parameters(&chain)];
-        chain.initialise(&mut parameters, &mut seed.stream(Purpose::Weights, 0));
-        Ok(Self { architecture, x_scaling, y_scaling, parameters, chain })
+        chain.initialise(&mut parameters, last_layer, &mut seed.stream(Purpose::Weights, 0));
+        Ok(Self { architecture, x_scaling, y_scaling, regression, parameters, chain })
     }
 
     /// Its maps.
@@ -282,10 +293,11 @@ impl Model {
         let rows = y.nrows() * n;
         let y = self.y_scaling.standardise(y);
         self.for_each_tile(&mut samples, layout.x, rows, |tile, rows, workspace, out| {
-            fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(tile * ROWS + r) / n * layout.y..]);
+            let y_row = |r: usize| row_of(&y, (tile * ROWS + r) / n);
+            fill_tile(&mut workspace.y, rows, y_row);
             self.draw_start(workspace, &mut seed.stream(Purpose::Posterior, tile as u64));
             self.inverse(workspace, rows);
-            restore(&self.x_scaling, &workspace.state, rows, out);
+            self.restore_x(&workspace.state, rows, y_row, out);
         });
         Ok(samples)
     }
@@ -312,7 +324,7 @@ impl Model {
         }
         let start = layout.y_columns().start * ROWS;
         self.map_pairs(x, None, layout.y, |workspace, rows, out| {
-            restore(&self.y_scaling, &workspace.state[start..], rows, out);
+            restore(&self.y_scaling, &workspace.state[start..], rows, out, |_, _| ());
         })
     }
 
@@ -341,17 +353,17 @@ impl Model {
         if y.nrows() != rows {
             return Err(Error::Rows { x: rows, y: y.nrows() });
         }
-        let z: Vec<f32> = z.iter().map(|&z| z as f32).collect();
+        let z = z.to_owned();
         let y = self.y_scaling.standardise(y);
         let mut values = vec![0.0; rows * layout.x];
         self.for_each_tile(&mut values, layout.x, rows, |tile, rows, workspace, out| {
             let first = tile * ROWS;
-            fill_tile(&mut workspace.state, layout.z, rows, |r| &z[(first + r) * layout.z..]);
-            fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(first + r) * layout.y..]);
+            fill_tile(&mut workspace.state, rows, |r| row_of(&z, first + r));
+            fill_tile(&mut workspace.y, rows, |r| row_of(&y, first + r));
             let observed = &mut workspace.state[layout.y_columns().start * ROWS..];
             observed.iter_mut().zip(&workspace.y).for_each(|(value, y)| *value = *y);
             self.inverse(workspace, rows);
-            restore(&self.x_scaling, &workspace.state, rows, out);
+            self.restore_x(&workspace.state, rows, |r| row_of(&y, first + r), out);
         });
         Ok(Array2::from_shape_vec((rows, layout.x), values).expect("rows times columns values"))
     }
@@ -386,7 +398,8 @@ impl Model {
             }
         })?;
         let mut densities = densities.into_raw_vec_and_offset().0;
-        let slopes = |row: usize| self.x_scaling.log_slope(x.row(row));
+        let volume = self.regression.as_ref().map_or(0.0, Regression::log_slope);
+        let slopes = |row: usize| self.x_scaling.log_slope(x.row(row)) + volume;
         densities.par_iter_mut().enumerate().for_each(|(row, density)| *density += slopes(row));
         Ok(densities)
     }
@@ -402,7 +415,6 @@ impl Model {
         let layout = self.layout();
         check_columns("x", x, layout.x)?;
         let rows = x.nrows();
-        let x = self.x_scaling.standardise(x);
         let y = match y {
             Some(y) => {
                 check_columns("y", y, layout.y)?;
@@ -413,17 +425,44 @@ impl Model {
             }
             None => None,
         };
+        let x = self.seen_x(x, y.as_ref());
         let mut values = vec![0.0; rows * columns];
         self.for_each_tile(&mut values, columns, rows, |tile, rows, workspace, out| {
             let first = tile * ROWS;
-            fill_tile(&mut workspace.state, layout.x, rows, |r| &x[(first + r) * layout.x..]);
+            fill_tile(&mut workspace.state, rows, |r| row_of(&x, first + r));
             if let Some(y) = &y {
-                fill_tile(&mut workspace.y, layout.y, rows, |r| &y[(first + r) * layout.y..]);
+                fill_tile(&mut workspace.y, rows, |r| row_of(y, first + r));
             }
             self.forward(workspace, rows);
             collect(workspace, rows, out);
         });
         Ok(Array2::from_shape_vec((rows, columns), values).expect("rows times columns values"))
+    }
+
+    /// What the network sees of x, given scaled y where a regression needs it.
+    pub fn seen_x(&self, x: ArrayView2<f64>, y: Option<&Array2<f64>>) -> Array2<f64> {
+        let mut x = self.x_scaling.standardise(x);
+        if let (Some(regression), Some(y)) = (&self.regression, y) {
+            for (r, mut row) in x.rows_mut().into_iter().enumerate() {
+                regression.take_out(row.as_slice_mut().expect("rows are contiguous"), row_of(y, r));
+            }
+        }
+        x
+    }
+
+    /// The x of a tile in the user's units; `y_row` gives scaled y.
+    fn restore_x<'a>(
+        &self,
+        state: &[f32],
+        rows: usize,
+        y_row: impl Fn(usize) -> &'a [f64],
+        out: &mut [f64],
+    ) {
+        restore(&self.x_scaling, state, rows, out, |r, row| {
+            if let Some(regression) = &self.regression {
+                regression.put_back(row, y_row(r));
+            }
+        });
     }
 
     /// Fills `out`, `columns` values a row, tile by tile; on the threads of the current pool where that pays.
@@ -471,13 +510,20 @@ impl Model {
 }
 
 /// Fills the leading columns of a tile, zero elsewhere.
-fn fill_tile<'a>(tile: &mut [f32], columns: usize, rows: usize, row: impl Fn(usize) -> &'a [f32]) {
+fn fill_tile<'a>(tile: &mut [f32], rows: usize, row: impl Fn(usize) -> &'a [f64]) {
     tile.fill(0.0);
     for r in 0..rows {
-        for (c, &value) in row(r)[..columns].iter().enumerate() {
-            tile[c * ROWS + r] = value;
+        for (c, &value) in row(r).iter().enumerate() {
+            tile[c * ROWS + r] = value as f32;
         }
     }
+}
+
+/// One row of a table in standard order.
+fn row_of(table: &Array2<f64>, row: usize) -> &[f64] {
+    let columns = table.ncols();
+    let values = table.as_slice().expect("tables are in standard order");
+    &values[row * columns..(row + 1) * columns]
 }
 
 /// Memory for `n` samples of so many columns for each of so many observations, or an error where there is none.
@@ -495,12 +541,18 @@ fn samples_for(observations: usize, n: usize, columns: usize) -> Result<Vec<f64>
     }
 }
 
-fn restore(scaling: &Scaling, columns: &[f32], rows: usize, out: &mut [f64]) {
-    let count = scaling.columns.len();
-    for r in 0..rows {
-        for c in 0..count {
-            out[r * count + c] = scaling.restore(c, columns[c * ROWS + r]);
-        }
+/// Rows of a tile in the user's units; `adjust` changes a scaled row before.
+fn restore(
+    scaling: &Scaling,
+    columns: &[f32],
+    rows: usize,
+    out: &mut [f64],
+    adjust: impl Fn(usize, &mut [f64]),
+) {
+    for (r, row) in out.chunks_exact_mut(scaling.columns.len()).take(rows).enumerate() {
+        row.iter_mut().enumerate().for_each(|(c, value)| *value = f64::from(columns[c * ROWS + r]));
+        adjust(r, row);
+        scaling.restore(row);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::inn::Trained;
 use crate::model::{Architecture, Mixing, Model};
+use crate::regression::Regression;
 use crate::scaling::support::Support;
 use crate::scaling::{Column, Scaling};
 use crate::train::optimizer::Moments;
@@ -47,6 +48,11 @@ pub fn to_bytes(trained: &Trained, estimator: &str, with_moments: bool) -> Resul
             tensors.push((format!("{side}.{name}"), double(&values)));
         }
     }
+    if let Some(Regression { intercept, coefficients, factor }) = &model.regression {
+        for (name, values) in REGRESSION.into_iter().zip([intercept, coefficients, factor]) {
+            tensors.push((name.into(), double(values)));
+        }
+    }
     if !model.architecture.rotations.is_empty() {
         tensors.push(("rotations".into(), double(&model.architecture.rotations.concat())));
     }
@@ -80,7 +86,8 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(Trained, String)> {
     let version = header.format_version;
     let scaling = |side, columns| read_scaling(&tensors, side, columns, version);
     let (x, y) = (scaling("x", layout.x)?, scaling("y", layout.y)?);
-    let model = Model::new(header.architecture, x, y, read_single(&tensors, "parameters", None)?)?;
+    let regression = read_regression(&tensors, layout.x, layout.y)?;
+    let model = Model::new(header.architecture, x, y, regression, read_single(&tensors, "parameters", None)?)?;
     let count = Some(model.parameters.len());
     let moments = match header.steps {
         Some(steps) => Moments::from_parts(
@@ -121,6 +128,19 @@ fn read_scaling(tensors: &SafeTensors, side: &str, columns: usize, version: u32)
     let columns = (0..columns).map(column).collect::<Option<Vec<_>>>();
     let wrong = || Error::Format(format!("the scaling of {side} makes no sense"));
     Ok(Scaling { columns: columns.ok_or_else(wrong)? })
+}
+
+/// Tensors of a regression, where there is one.
+const REGRESSION: [&str; 3] = ["regression.intercept", "regression.coefficients", "regression.factor"];
+
+fn read_regression(tensors: &SafeTensors, x: usize, y: usize) -> Result<Option<Regression>> {
+    if tensors.tensor(REGRESSION[0]).is_err() {
+        return Ok(None);
+    }
+    let lengths = [x, x.saturating_mul(y), x.saturating_mul(x)];
+    let mut parts = REGRESSION.into_iter().zip(lengths).map(|(name, len)| read_double(tensors, name, len));
+    let mut next = || parts.next().expect("as many as names");
+    Ok(Some(Regression { intercept: next()?, coefficients: next()?, factor: next()? }))
 }
 
 /// Writes a file whole or not at all: beside its place first, then moved there.

@@ -161,10 +161,6 @@ pub struct Subnet {
     share: f64,
 }
 
-/// How large the first weights of the last layer are, against the usual scale: small, so that training
-/// starts near a chain that changes nothing.
-const LAST_LAYER_SCALE: f64 = 0.1;
-
 /// Blocks of a chain whose subnetworks start and learn as they are. In a deeper one each block starts smaller, so that
 /// the chain as a whole starts near one that changes nothing, and learns more slowly, so that a step changes the whole
 /// chain no more than a shallow one (Yang et al. 2023, arXiv 2310.02244, for Adam and residual networks).
@@ -223,10 +219,10 @@ impl Subnet {
         2 * widest + transposed
     }
 
-    /// Normal weights with variance 2 / inputs (He et al. 2015, arXiv 1502.01852).
-    pub fn initialise<T: Real>(&self, parameters: &mut [T], stream: &mut Stream) {
+    /// Normal weights with variance 2 / inputs (He et al. 2015, arXiv 1502.01852); those of the last layer are scaled.
+    pub fn initialise<T: Real>(&self, parameters: &mut [T], last_layer: f64, stream: &mut Stream) {
         for (i, layer) in self.layers.iter().enumerate() {
-            let last_gain = LAST_LAYER_SCALE * self.share.sqrt();
+            let last_gain = last_layer * self.share.sqrt();
             let gain = if self.is_last(i) { last_gain } else { std::f64::consts::SQRT_2 };
             let deviation = T::of(gain / (layer.inputs.max(1) as f64).sqrt());
             fill_normal(&mut parameters[layer.weights..layer.bias], deviation, stream);

@@ -158,7 +158,7 @@ class ConditionalINN(PosteriorEstimator):
         self.gradient_clamp = gradient_clamp
 
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
-        settings = shared_settings(self, dx)
+        settings = shared_settings(self, dx) | {"falling_penalty": True}
         # There is neither y nor padding among the network's columns, so nothing to put noise on.
         noise = {"y_noise": 1.0, "first_y_noise": 1.0, "padding_noise": 1.0}
         return settings | {"latent_dim": None, "total_dim": None, "bidirectional": None, "likelihood": noise}

@@ -57,6 +57,7 @@ def shared_settings(estimator: Any, dx: int, **defaults: Any) -> dict[str, Any]:
     settings["beta_1"], settings["beta_2"] = _betas(settings.pop("adam_betas"))
     settings["bounds"] = _bounds(estimator.bounds, dx)
     settings["constant_rate"] = False
+    settings["falling_penalty"] = False
     return settings
 
 

@@ -101,9 +101,9 @@ impl<T: Real> Invertible<T> for Chain {
         self.one_record::<T>() + longest
     }
 
-    fn initialise(&self, parameters: &mut [T], stream: &mut Stream) {
+    fn initialise(&self, parameters: &mut [T], last_layer: f64, stream: &mut Stream) {
         for step in self.steps(Keep::States) {
-            step.map.initialise(step.gradient(parameters), stream);
+            step.map.initialise(step.gradient(parameters), last_layer, stream);
         }
     }
 

@@ -247,10 +247,10 @@ impl<E: Elementwise, T: Real> Invertible<T> for Coupling<E> {
         self.raw_len() + self.hidden_len() + subnet
     }
 
-    fn initialise(&self, parameters: &mut [T], stream: &mut Stream) {
+    fn initialise(&self, parameters: &mut [T], last_layer: f64, stream: &mut Stream) {
         let (first, second) = parameters.split_at_mut(self.first.subnet.parameters());
-        self.first.subnet.initialise(first, stream);
-        self.second.subnet.initialise(second, stream);
+        self.first.subnet.initialise(first, last_layer, stream);
+        self.second.subnet.initialise(second, last_layer, stream);
     }
 
     fn rates(&self, rates: &mut [T]) {

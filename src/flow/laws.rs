@@ -54,7 +54,7 @@ impl<'a> Trial<'a> {
     fn new(map: &'a dyn Invertible<f64>, condition: usize, rows: usize, seed: u64) -> Self {
         let mut stream = Seed(seed).stream(Purpose::Weights, 0);
         let mut parameters = vec![0.0; map.parameters()];
-        map.initialise(&mut parameters, &mut stream);
+        map.initialise(&mut parameters, 0.1, &mut stream);
         // Away from special values: biases that are not zero, last layers that are not small.
         for parameter in &mut parameters {
             let mut bump = [0.0];
@@ -497,7 +497,7 @@ impl Invertible<f64> for Broken {
     fn scratch_len(&self) -> usize {
         0
     }
-    fn initialise(&self, parameters: &mut [f64], stream: &mut Stream) {
+    fn initialise(&self, parameters: &mut [f64], _last_layer: f64, stream: &mut Stream) {
         fill_normal(parameters, 0.3, stream);
     }
     fn forward(

@@ -192,7 +192,7 @@ impl<T: Real> Invertible<T> for LearnedLinear {
         self.dim * ROWS
     }
 
-    fn initialise(&self, parameters: &mut [T], _stream: &mut Stream) {
+    fn initialise(&self, parameters: &mut [T], _last_layer: f64, _stream: &mut Stream) {
         parameters.fill(T::zero());
     }
 

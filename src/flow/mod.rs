@@ -65,8 +65,9 @@ pub trait Invertible<T: Real>: Send + Sync {
     fn record_len(&self, keep: Keep) -> usize;
     /// Scalars of working memory.
     fn scratch_len(&self) -> usize;
-    /// Sets the parameters that training starts from.
-    fn initialise(&self, parameters: &mut [T], stream: &mut Stream);
+    /// Sets the parameters that training starts from; `last_layer` is how large the weights of the subnetworks' last
+    /// layers are, against the usual scale: the smaller, the nearer to a map that changes nothing.
+    fn initialise(&self, parameters: &mut [T], last_layer: f64, stream: &mut Stream);
     /// Sets the factor of each parameter's learning rate.
     fn rates(&self, rates: &mut [T]) {
         rates.fill(T::one());

@@ -96,7 +96,7 @@ impl<T: Real> Invertible<T> for Orthogonal {
         self.dim * ROWS
     }
 
-    fn initialise(&self, _parameters: &mut [T], _stream: &mut Stream) {}
+    fn initialise(&self, _parameters: &mut [T], _last_layer: f64, _stream: &mut Stream) {}
 
     fn forward(
         &self,

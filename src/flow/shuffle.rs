@@ -73,7 +73,7 @@ impl<T: Real> Invertible<T> for Shuffle {
         self.order.len() * ROWS
     }
 
-    fn initialise(&self, _parameters: &mut [T], _stream: &mut Stream) {}
+    fn initialise(&self, _parameters: &mut [T], _last_layer: f64, _stream: &mut Stream) {}
 
     fn forward(
         &self,

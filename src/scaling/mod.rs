@@ -59,25 +59,14 @@ impl Scaling {
         (Self { columns: columns.collect() }, constant)
     }
 
-    /// Scaled copy, row-major, in single precision.
-    pub fn standardise(&self, data: ArrayView2<f64>) -> Vec<f32> {
-        let mut values = Vec::with_capacity(data.len());
-        for row in data.rows() {
-            values.extend(row.iter().zip(&self.columns).map(|(&v, column)| column.standardise(v) as f32));
-        }
-        values
+    /// Scaled copy.
+    pub fn standardise(&self, data: ArrayView2<f64>) -> Array2<f64> {
+        Array2::from_shape_fn(data.dim(), |(r, c)| self.columns[c].standardise(data[[r, c]]))
     }
 
-    /// One scaled value in the user's units.
-    pub fn restore(&self, column: usize, value: f32) -> f64 {
-        self.columns[column].restore(f64::from(value))
-    }
-
-    /// Row-major scaled values in the user's units.
-    pub fn restore_rows(&self, values: &[f32]) -> Array2<f64> {
-        let columns = self.columns.len();
-        let rows = values.len().checked_div(columns).unwrap_or(0);
-        Array2::from_shape_fn((rows, columns), |(r, c)| self.restore(c, values[r * columns + c]))
+    /// A scaled row in the user's units, in place.
+    pub fn restore(&self, row: &mut [f64]) {
+        row.iter_mut().zip(&self.columns).for_each(|(value, column)| *value = column.restore(*value));
     }
 
     /// ln |det d(scaled)/d(values)| of one row, -infinity where it lies outside the edges.
@@ -181,7 +170,8 @@ mod tests {
             assert_eq!(constant, [1]);
             assert!((scaling.columns[0].shift / unit - 3.0).abs() < 1e-12);
             assert!((scaling.columns[0].scale / unit - (14.0f64 / 3.0).sqrt()).abs() < 1e-12);
-            let back = scaling.restore_rows(&scaling.standardise(data.view()));
+            let mut back = scaling.standardise(data.view());
+            back.rows_mut().into_iter().for_each(|mut row| scaling.restore(row.as_slice_mut().unwrap()));
             for (&a, &b) in back.iter().zip(&data) {
                 assert!((a / b - 1.0).abs() < 1e-6);
             }

@@ -2,7 +2,7 @@
 
 use super::objective::{Data, Noise, Objective, Rows};
 use super::optimizer::{Adam, Limiter, Moments};
-use super::schedule::Course;
+use super::schedule::{COOLING_FROM, Course, decayed};
 use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
 use rand::seq::SliceRandom;
@@ -19,8 +19,10 @@ pub struct Settings {
     pub learning_rate: f64,
     /// How rate and weights change with the epochs.
     pub schedule: Schedule,
-    /// Constants of the optimizer.
+    /// Constants of the optimizer; its weight decay is that at the end of a fit.
     pub adam: Adam,
+    /// Whether a fit starts with a strong penalty on the weights, see [`FIRST_PENALTY`].
+    pub falling_penalty: bool,
     /// Whether to hold out rows, keep the best weights and finish when nothing improves.
     pub early_stopping: bool,
     /// Fraction of the rows held out.
@@ -78,6 +80,10 @@ pub struct Outcome {
     /// Names of the terms.
     pub terms: &'static [&'static str],
 }
+
+/// Weight decay times rows at the start of a fit whose penalty falls: a prior on the weights counts less the more data
+/// there are. From there it falls exponentially, and the rows held out tell how far it should have.
+pub const FIRST_PENALTY: f64 = 1000.0;
 
 /// Times that a fit goes back and halves its learning rate before it gives up.
 const MOST_ROLLBACKS: usize = 5;
@@ -228,6 +234,16 @@ impl<T: Real> Loop<'_, T> {
         }
     }
 
+    /// The penalty on the weights with so many rows to train on.
+    fn weight_decay(&self, progress: f64, rows: usize) -> f64 {
+        let last = self.settings.adam.weight_decay;
+        let first = std::env::var("PEN").map_or(FIRST_PENALTY, |v| v.parse().unwrap()) / rows as f64;
+        if !self.settings.falling_penalty || last == 0.0 || first <= last {
+            return last;
+        }
+        decayed(first, last / first, (progress / COOLING_FROM).min(1.0))
+    }
+
     /// Whether the learning rate falls by now, or always does as it likes.
     fn cools(&self, epoch: usize) -> bool {
         self.settings.schedule == Schedule::Constant || self.course.cools(epoch)
@@ -264,7 +280,8 @@ impl<T: Real> Loop<'_, T> {
                 }
                 Schedule::Constant => self.rate,
             };
-            moments.step(&self.settings.adam, rate, &self.rates, parameters, &gradient);
+            let adam = Adam { weight_decay: self.weight_decay(progress, rows.all.len()), ..self.settings.adam };
+            moments.step(&adam, rate, &self.rates, parameters, &gradient);
             sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term / batches as f64);
             self.step += 1;
         }

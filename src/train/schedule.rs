@@ -10,7 +10,7 @@ const LONGEST_WARM_UP: f64 = 0.3;
 /// Share of a fit over which the learning rate falls, at its end.
 const COOL_DOWN: f64 = 0.3;
 /// Progress at which it begins to fall.
-const COOLING_FROM: f64 = 1.0 - COOL_DOWN;
+pub const COOLING_FROM: f64 = 1.0 - COOL_DOWN;
 
 /// The learning rate, as a share of its highest: up, constant, down to zero (the warm-up, stable and decay phases of
 /// Hu et al. 2024, arXiv 2404.06395; linear decay as in Haegele et al. 2024, arXiv 2405.18392). Most of the way is
