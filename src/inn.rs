@@ -9,6 +9,7 @@ use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
 use crate::train::fit::{self, Epoch, Outcome};
+pub use crate::train::fit::Settings as TrainingSettings;
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
@@ -250,13 +251,14 @@ pub fn check_finite(name: &'static str, data: ArrayView2<f64>) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+#[allow(missing_docs, reason = "only tests see it")]
+pub mod tests {
     use super::*;
     use crate::random::{Purpose, Seed, fill_normal};
     use crate::threads::with_threads;
     use crate::train::optimizer::Adam;
 
-    fn settings() -> Settings {
+    pub fn settings() -> Settings {
         Settings {
             target: Target::Joint { latent_dim: 1, total_dim: Some(4) },
             bounds: None,
@@ -298,7 +300,7 @@ mod tests {
     }
 
     /// x uniform on a ring of two units, y its first coordinate.
-    fn ring(rows: usize) -> (Array2<f64>, Array2<f64>) {
+    pub fn ring(rows: usize) -> (Array2<f64>, Array2<f64>) {
         let mut stream = Seed(1).stream(Purpose::Training, 0);
         let mut values = vec![0.0; 2 * rows];
         fill_normal(&mut values, 1.0, &mut stream);

@@ -527,7 +527,7 @@ fn row_of(table: &Array2<f64>, row: usize) -> &[f64] {
 }
 
 /// Memory for `n` samples of so many columns for each of so many observations, or an error where there is none.
-fn samples_for(observations: usize, n: usize, columns: usize) -> Result<Vec<f64>> {
+pub fn samples_for(observations: usize, n: usize, columns: usize) -> Result<Vec<f64>> {
     let mut samples = Vec::new();
     let len = observations.checked_mul(n).and_then(|rows| rows.checked_mul(columns));
     match len.map(|len| (len, samples.try_reserve_exact(len))) {

@@ -25,6 +25,8 @@ pub enum Purpose {
     Validation = 6,
     /// Latent variables of posterior samples.
     Posterior = 7,
+    /// Which network of an ensemble draws, and the seeds of all of them.
+    Ensemble = 8,
 }
 
 /// A generator of one stream.
@@ -43,6 +45,11 @@ impl Seed {
         let mut stream = Stream::from_seed(key);
         stream.set_stream(index);
         stream
+    }
+
+    /// A seed of its own for part number `index` of a purpose.
+    pub fn derived(self, purpose: Purpose, index: u64) -> Self {
+        Self(self.stream(purpose, index).random())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A model in a file: safetensors with one JSON header. Nothing in it can run code.
 
 use crate::error::{Error, Result};
+use crate::ensemble::Ensemble;
 use crate::inn::Trained;
 use crate::model::{Architecture, Mixing, Model};
 use crate::regression::Regression;
@@ -24,24 +25,60 @@ struct Header {
     format_version: u32,
     package_version: String,
     architecture: Architecture,
+    /// Those of the other networks, where there are several.
+    #[serde(default)]
+    others: Vec<Architecture>,
     /// What the estimator keeps: its parameters, names, history; opaque here.
     estimator: String,
-    /// Steps of the optimizer, where its moments are in the file.
-    steps: Option<u64>,
+    /// Steps of each optimizer, where their moments are in the file; a number in formats before 3.
+    steps: Option<Steps>,
+}
+
+/// Steps of the optimizers.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Steps {
+    One(u64),
+    Each(Vec<u64>),
 }
 
 /// A model as bytes; `moments` are only needed to train on as if nothing had happened.
-pub fn to_bytes(trained: &Trained, estimator: &str, with_moments: bool) -> Result<Vec<u8>> {
-    let Trained { model, moments } = trained;
+pub fn to_bytes(ensemble: &Ensemble, estimator: &str, with_moments: bool) -> Result<Vec<u8>> {
+    let members = ensemble.members();
+    let architecture = |member: &Trained| member.model.architecture.clone();
+    let steps = || Steps::Each(members.iter().map(|member| member.moments.steps()).collect());
     let header = Header {
         format_version: FORMAT_VERSION,
         package_version: env!("CARGO_PKG_VERSION").into(),
-        architecture: model.architecture.clone(),
+        architecture: architecture(&members[0]),
+        others: members[1..].iter().map(architecture).collect(),
         estimator: estimator.into(),
-        steps: with_moments.then(|| moments.steps()),
+        steps: with_moments.then(steps),
     };
     let header = serde_json::to_string(&header).map_err(format_error)?;
-    let mut tensors = vec![("parameters".into(), single(&model.parameters))];
+    let mut tensors = Vec::new();
+    for (i, member) in members.iter().enumerate() {
+        tensors.extend(member_tensors(member, &prefix(i), with_moments));
+    }
+    let views = tensors.iter().map(|(name, (dtype, bytes))| {
+        let width = dtype.bitsize() / 8;
+        Ok((name.as_str(), TensorView::new(*dtype, vec![bytes.len() / width], bytes).map_err(format_error)?))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([(HEADER.to_string(), header)]);
+    safetensors::serialize(views, Some(metadata)).map_err(format_error)
+}
+
+/// What the names of a network's tensors begin with.
+fn prefix(member: usize) -> String {
+    if member == 0 { String::new() } else { format!("{member}.") }
+}
+
+type Bytes = (Dtype, Vec<u8>);
+
+fn member_tensors(trained: &Trained, prefix: &str, with_moments: bool) -> Vec<(String, Bytes)> {
+    let Trained { model, moments } = trained;
+    let mut tensors = vec![("parameters".to_string(), single(&model.parameters))];
     for (side, scaling) in [("x", &model.x_scaling), ("y", &model.y_scaling)] {
         for (i, name) in COLUMN.iter().enumerate() {
             let values: Vec<f64> = scaling.columns.iter().map(|column| numbers(column)[i]).collect();
@@ -58,89 +95,131 @@ pub fn to_bytes(trained: &Trained, estimator: &str, with_moments: bool) -> Resul
     }
     if with_moments {
         let (first, second) = moments.parts();
-        tensors.extend([("moments.first".into(), single(first)), ("moments.second".into(), single(second))]);
+        tensors.extend([
+            ("moments.first".into(), single(first)),
+            ("moments.second".into(), single(second)),
+        ]);
     }
-    let views = tensors.iter().map(|(name, (dtype, bytes))| {
-        let width = dtype.bitsize() / 8;
-        Ok((name.as_str(), TensorView::new(*dtype, vec![bytes.len() / width], bytes).map_err(format_error)?))
-    });
-    let views = views.collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([(HEADER.to_string(), header)]);
-    safetensors::serialize(views, Some(metadata)).map_err(format_error)
+    tensors.into_iter().map(|(name, values)| (format!("{prefix}{name}"), values)).collect()
 }
 
 /// The model in such bytes, and what the estimator kept.
-pub fn from_bytes(bytes: &[u8]) -> Result<(Trained, String)> {
+pub fn from_bytes(bytes: &[u8]) -> Result<(Ensemble, String)> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
     let header = metadata.metadata().as_ref().and_then(|map| map.get(HEADER));
     let header = header.ok_or_else(|| Error::Format("it holds no innverse model".into()))?;
     check_version(header)?;
-    let mut header: Header = serde_json::from_str(header).map_err(format_error)?;
+    let header: Header = serde_json::from_str(header).map_err(format_error)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(format_error)?;
-    let layout = header.architecture.layout;
-    if header.architecture.mixing == Mixing::Orthogonal {
-        let (count, square) = (header.architecture.n_blocks, layout.total.saturating_mul(layout.total));
-        let values = read_double(&tensors, "rotations", count.saturating_mul(square))?;
-        header.architecture.rotations = values.chunks(square.max(1)).map(<[f64]>::to_vec).collect();
-    }
-    let version = header.format_version;
-    let scaling = |side, columns| read_scaling(&tensors, side, columns, version);
-    let (x, y) = (scaling("x", layout.x)?, scaling("y", layout.y)?);
-    let regression = read_regression(&tensors, layout.x, layout.y)?;
-    let model = Model::new(header.architecture, x, y, regression, read_single(&tensors, "parameters", None)?)?;
-    let count = Some(model.parameters.len());
-    let moments = match header.steps {
-        Some(steps) => Moments::from_parts(
-            read_single(&tensors, "moments.first", count)?,
-            read_single(&tensors, "moments.second", count)?,
-            steps,
-        ),
-        None => Moments::new(model.parameters.len()),
+    let steps = |member: usize| match &header.steps {
+        None => Ok(None),
+        Some(Steps::One(steps)) if member == 0 => Ok(Some(*steps)),
+        Some(Steps::Each(steps)) if member < steps.len() => Ok(Some(steps[member])),
+        Some(_) => Err(Error::Format("it has fewer numbers of steps than networks".into())),
     };
-    Ok((Trained { model, moments }, header.estimator))
+    let architectures = std::iter::once(header.architecture).chain(header.others);
+    let member = |(i, architecture)| {
+        let file = Tensors { tensors: &tensors, prefix: prefix(i), version: header.format_version };
+        file.member(architecture, steps(i)?)
+    };
+    let members = architectures.enumerate().map(member).collect::<Result<Vec<_>>>()?;
+    Ok((Ensemble::new(members)?, header.estimator))
+}
+
+/// The tensors of one network.
+struct Tensors<'a> {
+    tensors: &'a SafeTensors<'a>,
+    prefix: String,
+    version: u32,
+}
+
+impl Tensors<'_> {
+    fn member(&self, mut architecture: Architecture, steps: Option<u64>) -> Result<Trained> {
+        let layout = architecture.layout;
+        if architecture.mixing == Mixing::Orthogonal {
+            let (count, square) = (architecture.n_blocks, layout.total.saturating_mul(layout.total));
+            let values = self.double("rotations", count.saturating_mul(square))?;
+            architecture.rotations = values.chunks(square.max(1)).map(<[f64]>::to_vec).collect();
+        }
+        let (x, y) = (self.scaling("x", layout.x)?, self.scaling("y", layout.y)?);
+        let regression = self.regression(layout.x, layout.y)?;
+        let model = Model::new(architecture, x, y, regression, self.single("parameters", None)?)?;
+        let count = Some(model.parameters.len());
+        let moments = match steps {
+            Some(steps) => Moments::from_parts(
+                self.single("moments.first", count)?,
+                self.single("moments.second", count)?,
+                steps,
+            ),
+            None => Moments::new(model.parameters.len()),
+        };
+        Ok(Trained { model, moments })
+    }
+
+    fn scaling(&self, side: &str, columns: usize) -> Result<Scaling> {
+        let names = if self.version < 3 { &COLUMN[..COLUMN_BEFORE_3] } else { &COLUMN[..] };
+        let read = |name: &&str| self.double(&format!("{side}.{name}"), columns);
+        let kept = names.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let column = |c: usize| {
+            let or = |i: usize, absent: f64| kept.get(i).map_or(absent, |values| values[c]);
+            let (shift, scale) = (kept[0][c], kept[1][c]);
+            let (reach, spread) = (or(2, f64::INFINITY), or(3, scale));
+            let (low, high, unit) = (or(4, f64::NEG_INFINITY), or(5, f64::INFINITY), or(6, 1.0));
+            let column = Column { support: Support::from_parts(low, high, unit), shift, scale, reach, spread };
+            let positive = [scale, spread, unit].iter().all(|v| v.is_finite() && *v > 0.0);
+            (shift.is_finite() && positive && reach > 0.0 && low < high).then_some(column)
+        };
+        let columns = (0..columns).map(column).collect::<Option<Vec<_>>>();
+        let wrong = || Error::Format(format!("the scaling of {side} is not finite and positive"));
+        Ok(Scaling { columns: columns.ok_or_else(wrong)? })
+    }
+
+    fn regression(&self, x: usize, y: usize) -> Result<Option<Regression>> {
+        if self.tensors.tensor(&format!("{}{}", self.prefix, REGRESSION[0])).is_err() {
+            return Ok(None);
+        }
+        let [intercept, coefficients, factor] = REGRESSION;
+        Ok(Some(Regression {
+            intercept: self.double(intercept, x)?,
+            coefficients: self.double(coefficients, x.saturating_mul(y))?,
+            factor: self.double(factor, x.saturating_mul(x))?,
+        }))
+    }
+
+    fn raw(&self, name: &str, dtype: Dtype, count: Option<usize>) -> Result<&[u8]> {
+        let tensor = self.tensors.tensor(&format!("{}{name}", self.prefix)).map_err(format_error)?;
+        let width = dtype.bitsize() / 8;
+        if tensor.dtype() != dtype
+            || count.is_some_and(|count| tensor.data().len() != count.saturating_mul(width))
+        {
+            return Err(Error::Format(format!("{name} has another type or length than its shape needs")));
+        }
+        Ok(tensor.data())
+    }
+
+    fn single(&self, name: &str, count: Option<usize>) -> Result<Vec<f32>> {
+        let bytes = self.raw(name, Dtype::F32, count)?;
+        Ok(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
+    }
+
+    fn double(&self, name: &str, count: usize) -> Result<Vec<f64>> {
+        let bytes = self.raw(name, Dtype::F64, Some(count))?;
+        Ok(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect())
+    }
 }
 
 /// What is kept of a column's scaling, one tensor each.
 const COLUMN: [&str; 7] = ["shift", "scale", "reach", "spread", "low", "high", "unit"];
 /// How many of them files of formats before 3 have: the rest was not there.
 const COLUMN_BEFORE_3: usize = 2;
+/// Tensors of a regression, where there is one.
+const REGRESSION: [&str; 3] = ["regression.intercept", "regression.coefficients", "regression.factor"];
 
 /// In the order of `COLUMN`.
 fn numbers(column: &Column) -> [f64; COLUMN.len()] {
     let Column { support, shift, scale, reach, spread } = *column;
     let (low, high, unit) = support.parts();
     [shift, scale, reach, spread, low, high, unit]
-}
-
-fn read_scaling(tensors: &SafeTensors, side: &str, columns: usize, version: u32) -> Result<Scaling> {
-    let names = if version < 3 { &COLUMN[..COLUMN_BEFORE_3] } else { &COLUMN[..] };
-    let read = |name: &&str| read_double(tensors, &format!("{side}.{name}"), columns);
-    let kept = names.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let column = |c: usize| {
-        let or = |i: usize, absent: f64| kept.get(i).map_or(absent, |values| values[c]);
-        let (shift, scale) = (kept[0][c], kept[1][c]);
-        let (reach, spread) = (or(2, f64::INFINITY), or(3, scale));
-        let (low, high, unit) = (or(4, f64::NEG_INFINITY), or(5, f64::INFINITY), or(6, 1.0));
-        let column = Column { support: Support::from_parts(low, high, unit), shift, scale, reach, spread };
-        let positive = [scale, spread, unit].iter().all(|v| v.is_finite() && *v > 0.0);
-        (shift.is_finite() && positive && reach > 0.0 && low < high).then_some(column)
-    };
-    let columns = (0..columns).map(column).collect::<Option<Vec<_>>>();
-    let wrong = || Error::Format(format!("the scaling of {side} makes no sense"));
-    Ok(Scaling { columns: columns.ok_or_else(wrong)? })
-}
-
-/// Tensors of a regression, where there is one.
-const REGRESSION: [&str; 3] = ["regression.intercept", "regression.coefficients", "regression.factor"];
-
-fn read_regression(tensors: &SafeTensors, x: usize, y: usize) -> Result<Option<Regression>> {
-    if tensors.tensor(REGRESSION[0]).is_err() {
-        return Ok(None);
-    }
-    let lengths = [x, x.saturating_mul(y), x.saturating_mul(x)];
-    let mut parts = REGRESSION.into_iter().zip(lengths).map(|(name, len)| read_double(tensors, name, len));
-    let mut next = || parts.next().expect("as many as names");
-    Ok(Some(Regression { intercept: next()?, coefficients: next()?, factor: next()? }))
 }
 
 /// Writes a file whole or not at all: beside its place first, then moved there.
@@ -192,25 +271,4 @@ fn single(values: &[f32]) -> (Dtype, Vec<u8>) {
 
 fn double(values: &[f64]) -> (Dtype, Vec<u8>) {
     (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-}
-
-fn raw<'a>(tensors: &'a SafeTensors, name: &str, dtype: Dtype, count: Option<usize>) -> Result<&'a [u8]> {
-    let tensor = tensors.tensor(name).map_err(format_error)?;
-    let width = dtype.bitsize() / 8;
-    if tensor.dtype() != dtype
-        || count.is_some_and(|count| tensor.data().len() != count.saturating_mul(width))
-    {
-        return Err(Error::Format(format!("{name} has another type or length than its shape needs")));
-    }
-    Ok(tensors.tensor(name).map_err(format_error)?.data())
-}
-
-fn read_single(tensors: &SafeTensors, name: &str, count: Option<usize>) -> Result<Vec<f32>> {
-    let bytes = raw(tensors, name, Dtype::F32, count)?;
-    Ok(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
-}
-
-fn read_double(tensors: &SafeTensors, name: &str, count: usize) -> Result<Vec<f64>> {
-    let bytes = raw(tensors, name, Dtype::F64, Some(count))?;
-    Ok(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect())
 }

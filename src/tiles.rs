@@ -123,6 +123,11 @@ pub fn groups(tiles: usize) -> usize {
     tiles.div_ceil(tiles_per_group(tiles))
 }
 
+/// The most groups that up to so many tiles are cut into: fewer tiles can make more groups.
+pub fn most_groups(tiles: usize) -> usize {
+    tiles.min(GROUPS)
+}
+
 /// Scalars that one thread sums over all groups at a time.
 const REDUCTION_CHUNK: usize = 4096;
 
@@ -142,4 +147,16 @@ pub fn ordered_sum<T: Real>(sum: &mut [T], parts: &[&[T]]) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_tiles_never_need_more_than_the_most_groups() {
+        for most in 1..100 {
+            assert!((1..=most).all(|tiles| groups(tiles) <= most_groups(most)), "{most}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from . import _core
 from ._base import PairsEstimator
+from ._network import batch_size, ensemble_size
 from ._validation import FloatArray, as_observations, as_table, check_same_rows, finite_rows
 
 # Posterior draws per observation that `score` compares with the truth.
@@ -37,6 +38,7 @@ class PosteriorEstimator(PairsEstimator):
     warm_start: bool
     nan_policy: str
     max_iter: int
+    n_estimators: int | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
     # The fitted network, and what is read off it.
@@ -44,6 +46,7 @@ class PosteriorEstimator(PairsEstimator):
     _y_columns: int
     history_: dict[str, list[float]]
     n_iter_: int
+    n_estimators_: int
     latent_dim_: int
     total_dim_: int
 
@@ -108,25 +111,29 @@ class PosteriorEstimator(PairsEstimator):
         self._validate_params()
         x_table, y_table = self._training_tables(x, y, reset=not going_on)
         previous = self._model if going_on else None
+        rows = len(x_table)
+        count = previous.size() if previous else ensemble_size(self.n_estimators, rows)
         epochs = overrides.get("max_iter", self.max_iter)
-        with _Progress(epochs, self.verbose) as progress:
+        with _Progress(count * epochs, self.verbose) as progress:
             settings = {**self._settings(x_table.shape[1], y_table.shape[1]), **overrides}
-            settings["seed"] = self._seed(self.random_state)
-            model, outcome = _core.fit_network(
+            settings["seeds"] = self._seeds(count)
+            settings["batch_size"] = batch_size(settings["batch_size"], rows)
+            model, outcomes = _core.fit_network(
                 x_table, y_table, settings, self._threads(), previous, progress
             )
-        if not outcome["history"]["epoch"]:
-            if outcome["ending"] == "interrupted":
+        if not all(outcome["history"]["epoch"] for outcome in outcomes):
+            if any(outcome["ending"] == "interrupted" for outcome in outcomes):
                 raise KeyboardInterrupt("interrupted before the first epoch was complete")
             raise ValueError(
                 "the loss was not finite in the first epoch, even with a smaller step: check the data for "
                 "extreme values, or choose a smaller learning_rate_init"
             )
         self._model = model
-        self.history_ = _joined(self.history_ if previous else None, outcome["history"])
+        self.history_ = _joined(self.history_ if previous else None, _mean_history(outcomes))
         self.n_iter_ = len(self.history_["epoch"])
         _, self._y_columns, self.latent_dim_, self.total_dim_ = model.layout()
-        _warn_of(outcome)
+        self.n_estimators_ = count
+        _warn_of(outcomes)
         return self
 
     def _training_tables(self, x: Any, y: Any, *, reset: bool) -> tuple[FloatArray, FloatArray]:
@@ -255,6 +262,7 @@ class PosteriorEstimator(PairsEstimator):
         estimator._model = model
         estimator.history_ = kept["history"]
         estimator.n_iter_ = len(kept["history"]["epoch"])
+        estimator.n_estimators_ = model.size()
         _, estimator._y_columns, estimator.latent_dim_, estimator.total_dim_ = model.layout()
         estimator.n_features_in_ = kept["n_features_in"]
         if kept["feature_names_in"] is not None:
@@ -263,6 +271,11 @@ class PosteriorEstimator(PairsEstimator):
 
     def _seed(self, random_state: Any) -> int:
         return int(check_random_state(random_state).randint(SEED_BOUND))
+
+    def _seeds(self, count: int) -> list[int]:
+        """Return one seed for each network of an ensemble."""
+        random = check_random_state(self.random_state)
+        return [int(random.randint(SEED_BOUND)) for _ in range(count)]
 
     def _threads(self) -> int:
         return int(joblib.effective_n_jobs(self.n_jobs))
@@ -299,17 +312,33 @@ class _Progress:
         if np.isfinite(validation_loss):
             losses["validation"] = f"{validation_loss:.4g}"
         self._bar.set_postfix(losses, refresh=False)
-        self._bar.update(epoch - self._bar.n)
+        self._bar.update()
 
 
-def _warn_of(outcome: dict[str, Any]) -> None:
+def _mean_history(outcomes: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Return the mean over the networks that still trained in an epoch."""
+    histories = [outcome["history"] for outcome in outcomes]
+    longest = max(len(history["epoch"]) for history in histories)
+
+    def mean(name: str, epoch: int) -> float:
+        return float(np.mean([history[name][epoch] for history in histories if epoch < len(history[name])]))
+
+    columns = {name: [mean(name, epoch) for epoch in range(longest)] for name in histories[0]}
+    return {**columns, "epoch": list(range(1, longest + 1))}
+
+
+def _warn_of(outcomes: list[dict[str, Any]]) -> None:
     reasons = {
         "interrupted": "Training was interrupted",
         "diverged": "The loss became infinite, several times with smaller steps",
     }
-    if reason := reasons.get(outcome["ending"]):
-        best = outcome["best_epoch"]
-        warnings.warn(f"{reason}; the weights of epoch {best} are kept.", ConvergenceWarning, stacklevel=4)
+    for outcome in outcomes:
+        if reason := reasons.get(outcome["ending"]):
+            best = outcome["best_epoch"]
+            warnings.warn(
+                f"{reason}; the weights of epoch {best} are kept.", ConvergenceWarning, stacklevel=4
+            )
+            return
 
 
 def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]) -> dict[str, list[float]]:

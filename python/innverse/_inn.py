@@ -35,6 +35,9 @@ class INN(PosteriorEstimator):
         What training minimises: the paper's sum of losses in both directions, or the negative log density
         by change of variables, -log N(z; 0, 1) - log N(y'; y, y_noise^2) - log |det d[z, y'] / dx|, where
         [z, y'] is what the network makes of x.
+    n_estimators : int, default=1
+        Networks that are trained side by side, from different seeds and with different rows held out, and
+        sampled as one mixture with one density; `predict` is their mean, `latent` that of the first.
     bounds : sequence of (low, high) or None, default=None
         Where the prior of each column of x ends; None or infinity where it does not, one pair alone for all
         columns. Samples never leave it, `log_prob` accounts for it and is -inf outside. A column between two
@@ -110,7 +113,8 @@ class INN(PosteriorEstimator):
     Attributes
     ----------
     history_ : dict of str to list
-        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the weighted mean of each
+        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out), each the mean over the networks
+        that still trained, and the weighted mean of each
         loss term in that epoch.
     n_iter_ : int
         Epochs trained.
@@ -118,6 +122,8 @@ class INN(PosteriorEstimator):
         Columns of x.
     feature_names_in_ : ndarray of str
         Names of the columns of x, where they had names.
+    n_estimators_ : int
+        Networks trained.
     latent_dim_, total_dim_ : int
         What was chosen.
 
@@ -134,6 +140,7 @@ class INN(PosteriorEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
+        "n_estimators": [at_least(Integral, 1)],
         "latent_dim": [at_least(Integral, 1), None],
         "total_dim": [at_least(Integral, 1), None],
         "objective": [StrOptions({"bidirectional", "likelihood"})],
@@ -160,6 +167,7 @@ class INN(PosteriorEstimator):
         latent_dim: int | None = None,
         total_dim: int | None = None,
         objective: str = "bidirectional",
+        n_estimators: int = 1,
         bounds: Any = None,
         coupling: str | None = None,
         n_bins: int = 8,
@@ -197,6 +205,7 @@ class INN(PosteriorEstimator):
         self.latent_dim = latent_dim
         self.total_dim = total_dim
         self.objective = objective
+        self.n_estimators = n_estimators
         self.bounds = bounds
         self.coupling = coupling
         self.n_bins = n_bins

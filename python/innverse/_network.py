@@ -17,6 +17,7 @@ def at_least(kind: type, low: float) -> Any:
 POSITIVE = Interval(Real, 0, None, closed="neither")
 
 CONSTRAINTS: dict[str, list[Any]] = {
+    "n_estimators": [at_least(Integral, 1), None],
     "bounds": ["array-like", None],
     "coupling": [StrOptions({"affine", "spline"})],
     "n_bins": [at_least(Integral, 2)],
@@ -44,9 +45,32 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 # Parameters that the core takes as they are.
 _PLAIN = (
-    "coupling n_bins n_blocks activation clamp permutation memory batch_size max_iter learning_rate_init weight_decay "
-    "early_stopping validation_fraction n_iter_no_change gradient_clamp"
+    "coupling n_bins n_blocks activation clamp permutation memory batch_size max_iter learning_rate_init "
+    "weight_decay early_stopping validation_fraction n_iter_no_change gradient_clamp"
 )
+
+# A batch of "auto" is the square root of so many times the rows, within these limits: more steps where
+# simulations are few, and no more gradient noise than its mean where they are many.
+_BATCH_FACTOR = 10
+_BATCH_LIMITS = (50, 1000)
+# Networks of an ensemble whose size is None: as many as share so many rows, within these limits. What one
+# network makes of the chance of its simulations matters where they are few.
+_ROWS_PER_ENSEMBLE = 20_000
+_ENSEMBLE_LIMITS = (1, 5)
+
+
+def batch_size(given: int | str, rows: int) -> int:
+    """Return the rows of a step for so many rows of data."""
+    if not isinstance(given, str):
+        return int(given)
+    low, high = _BATCH_LIMITS
+    return int(np.clip(round((_BATCH_FACTOR * rows) ** 0.5), low, high))
+
+
+def ensemble_size(given: int | None, rows: int) -> int:
+    """Return the number of networks for so many rows of data."""
+    low, high = _ENSEMBLE_LIMITS
+    return int(given) if given is not None else int(np.clip(round(_ROWS_PER_ENSEMBLE / rows), low, high))
 
 
 def shared_settings(estimator: Any, dx: int, **defaults: Any) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 
 use super::model::Model;
 use crate::error::Error;
-use crate::inn::{Objective, Settings, Target, Trained, check_finite, fit};
+use crate::ensemble::{Ensemble, fit};
+use crate::inn::{Objective, Settings, Target, check_finite};
 use crate::model::{Coupling, Mixing};
 use crate::random::Seed;
 use crate::scaling::Scaling;
@@ -55,7 +56,8 @@ pub struct FitSettings {
     early_stopping: bool,
     validation_fraction: f64,
     n_iter_no_change: usize,
-    seed: u64,
+    /// One for each network.
+    seeds: Vec<u64>,
 }
 
 /// Terms of the bidirectional objective; noise as it is at the end.
@@ -137,7 +139,8 @@ impl FitSettings {
             early_stopping: self.early_stopping,
             validation_fraction: self.validation_fraction,
             n_iter_no_change: self.n_iter_no_change,
-            seed: Seed(self.seed),
+            // Each network has its own.
+            seed: Seed(0),
         };
         Ok(Settings {
             target: match self.latent_dim {
@@ -166,7 +169,8 @@ pub fn constant_columns(name: &str, data: PyReadonlyArray2<f64>) -> PyResult<Vec
     Ok(Scaling::fit(data.as_array(), None).1)
 }
 
-/// Fits a network. `progress(epoch, terms)` is called after every epoch. Returns the model and the outcome, a dict.
+/// Fits networks. `progress(epoch, terms)` is called after every epoch. Returns the model and the
+/// outcome of each network, a dict.
 #[pyfunction]
 #[pyo3(signature = (x, y, settings, threads, previous=None, progress=None))]
 pub fn fit_network<'py>(
@@ -177,17 +181,18 @@ pub fn fit_network<'py>(
     threads: usize,
     previous: Option<&Bound<'py, Model>>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<(Model, Bound<'py, PyDict>)> {
+) -> PyResult<(Model, Vec<Bound<'py, PyDict>>)> {
+    let seeds: Vec<Seed> = settings.seeds.iter().copied().map(Seed).collect();
     let settings = settings.into_settings()?;
     let (x, y) = (x.as_array(), y.as_array());
-    let previous = previous.map(|model| &model.get().trained);
-    let (trained, outcome) = py.detach(|| {
+    let previous = previous.map(|model| &model.get().ensemble);
+    let (ensemble, outcomes) = py.detach(|| {
         supervise(progress, |stop, report| {
-            with_threads(threads, || fit(x, y, &settings, previous, stop, report))
+            with_threads(threads, || fit(x, y, &settings, &seeds, previous, stop, report))
         })
     })?;
-    let outcome = outcome_dict(py, &outcome)?;
-    Ok((Model { trained }, outcome))
+    let outcomes = outcomes.iter().map(|outcome| outcome_dict(py, outcome)).collect::<PyResult<_>>()?;
+    Ok((Model { ensemble }, outcomes))
 }
 
 /// Runs `train` on a thread of its own, with the reports it sends passed on to Python, until it ends. A signal or an
@@ -197,9 +202,9 @@ fn supervise(
     train: impl FnOnce(
         &AtomicBool,
         &mut (dyn FnMut(&Epoch) + Send),
-    ) -> crate::error::Result<crate::error::Result<(Trained, Outcome)>>
+    ) -> crate::error::Result<crate::error::Result<(Ensemble, Vec<Outcome>)>>
     + Send,
-) -> PyResult<(Trained, Outcome)> {
+) -> PyResult<(Ensemble, Vec<Outcome>)> {
     let stop = AtomicBool::new(false);
     let (sender, receiver) = channel();
     let (result, exception) = std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
 //! A trained network in Python's hands.
 
-use crate::inn::Trained;
+use crate::ensemble::Ensemble;
 use crate::random::Seed;
 use crate::store;
 use crate::threads::with_threads;
@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
 
-/// A trained network; never changes.
+/// Trained networks; never change.
 #[pyclass(frozen, module = "innverse._core")]
 pub struct Model {
-    pub trained: Trained,
+    pub ensemble: Ensemble,
 }
 
 #[pymethods]
@@ -26,7 +26,7 @@ impl Model {
         seed: u64,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let (model, y) = (&self.trained.model, y.as_array());
+        let (model, y) = (&self.ensemble, y.as_array());
         let columns = model.layout().x;
         let samples = py.detach(|| with_threads(threads, || model.posterior(y, n, Seed(seed))))??;
         let rows = samples.len() / columns;
@@ -40,11 +40,11 @@ impl Model {
         x: PyReadonlyArray2<'py, f64>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let (model, x) = (&self.trained.model, x.as_array());
+        let (model, x) = (&self.ensemble, x.as_array());
         Ok(py.detach(|| with_threads(threads, || model.predict(x)))??.to_pyarray(py))
     }
 
-    /// The latent variables of x.
+    /// The latent variables of x, of the first network.
     fn latent<'py>(
         &self,
         py: Python<'py>,
@@ -52,11 +52,11 @@ impl Model {
         y: Option<PyReadonlyArray2<'py, f64>>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let (model, x, y) = (&self.trained.model, x.as_array(), y.as_ref().map(|y| y.as_array()));
+        let (model, x, y) = (self.ensemble.first(), x.as_array(), y.as_ref().map(|y| y.as_array()));
         Ok(py.detach(|| with_threads(threads, || model.latent(x, y)))??.to_pyarray(py))
     }
 
-    /// The x of latent variables and observations.
+    /// The x of latent variables and observations, by the first network.
     fn decode<'py>(
         &self,
         py: Python<'py>,
@@ -64,7 +64,7 @@ impl Model {
         y: PyReadonlyArray2<'py, f64>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let (model, z, y) = (&self.trained.model, z.as_array(), y.as_array());
+        let (model, z, y) = (self.ensemble.first(), z.as_array(), y.as_array());
         Ok(py.detach(|| with_threads(threads, || model.decode(z, y)))??.to_pyarray(py))
     }
 
@@ -76,43 +76,48 @@ impl Model {
         y: PyReadonlyArray2<'py, f64>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        let (model, x, y) = (&self.trained.model, x.as_array(), y.as_array());
+        let (model, x, y) = (&self.ensemble, x.as_array(), y.as_array());
         Ok(py.detach(|| with_threads(threads, || model.log_prob(x, y)))??.to_pyarray(py))
     }
 
     /// Standard deviation of each column of x that the model was fitted to.
     fn x_spread<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        let columns = &self.trained.model.x_scaling.columns;
+        let columns = &self.ensemble.first().x_scaling.columns;
         columns.iter().map(|column| column.spread).collect::<Vec<_>>().to_pyarray(py)
+    }
+
+    /// How many networks there are.
+    fn size(&self) -> usize {
+        self.ensemble.members().len()
     }
 
     /// Numbers of columns: x, y, z, total.
     fn layout(&self) -> (usize, usize, usize, usize) {
-        let layout = self.trained.model.layout();
+        let layout = self.ensemble.layout();
         (layout.x, layout.y, layout.z, layout.total)
     }
 
     /// Writes a file, whole or not at all, with a text of the estimator's in its header.
     fn save(&self, py: Python<'_>, path: PathBuf, estimator: &str) -> PyResult<()> {
-        Ok(py.detach(|| store::write(&path, &store::to_bytes(&self.trained, estimator, false)?))?)
+        Ok(py.detach(|| store::write(&path, &store::to_bytes(&self.ensemble, estimator, false)?))?)
     }
 
     /// The model in such a file, and the estimator's text.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<(Self, String)> {
-        let (trained, estimator) = py.detach(|| store::from_bytes(&store::read(&path)?))?;
-        Ok((Self { trained }, estimator))
+        let (ensemble, estimator) = py.detach(|| store::from_bytes(&store::read(&path)?))?;
+        Ok((Self { ensemble }, estimator))
     }
 
     /// The model in bytes made by pickle.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
-        let (trained, _) = py.detach(|| store::from_bytes(bytes))?;
-        Ok(Self { trained })
+        let (ensemble, _) = py.detach(|| store::from_bytes(bytes))?;
+        Ok(Self { ensemble })
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        let bytes = store::to_bytes(&slf.get().trained, "", true)?;
+        let bytes = store::to_bytes(&slf.get().ensemble, "", true)?;
         let constructor = slf.get_type().getattr("from_bytes")?;
         Ok((constructor, (PyBytes::new(slf.py(), &bytes),)))
     }

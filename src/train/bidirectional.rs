@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::loss::fit::squared_error;
 use crate::loss::mmd::{MeanKernel, mmd_gradient};
 use crate::random::{EvenNormals, Stream, normal};
-use crate::tiles::{Batch, groups, ordered_sum, rows_of_tile, tiles_per_group};
+use crate::tiles::{Batch, groups, most_groups, ordered_sum, rows_of_tile, tiles_per_group};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +158,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             settings,
             keep,
             slots: (0..tiles).map(|_| slot()).collect(),
-            workers: (0..groups(tiles)).map(|_| worker()).collect(),
+            workers: (0..most_groups(tiles)).map(|_| worker()).collect(),
             z_points: batch(zy),
             z_reference: batch(zy),
             z_gradient: batch(layout.z),

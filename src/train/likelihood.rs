@@ -13,7 +13,7 @@ use crate::kernels::{ROWS, Real};
 use crate::layout::Layout;
 use crate::loss::likelihood::normal_nll;
 use crate::random::Stream;
-use crate::tiles::{groups, ordered_sum, tiles_per_group};
+use crate::tiles::{groups, most_groups, ordered_sum, tiles_per_group};
 use rayon::prelude::*;
 
 /// Noise of the objective, in standardised units.
@@ -71,7 +71,7 @@ impl<'a, T: Real> Likelihood<'a, T> {
             scratch: zeros(Invertible::<T>::scratch_len(chain)),
             sums: [0.0; 4],
         };
-        let workers = (0..groups(rows.div_ceil(ROWS))).map(|_| worker()).collect();
+        let workers = (0..most_groups(rows.div_ceil(ROWS))).map(|_| worker()).collect();
         Self { chain, layout, settings, keep, workers }
     }
 
