@@ -161,8 +161,10 @@ mod tests {
         let samples = ensemble.posterior(y.view(), 6, Seed(5)).unwrap();
         let mut began = [0; 3];
         for (i, member) in ensemble.members.iter().enumerate() {
-            let own =
-                member.model.posterior(y.view(), 2, Seed(5).derived(Purpose::Ensemble, 1 + i as u64)).unwrap();
+            let own = member
+                .model
+                .posterior(y.view(), 2, Seed(5).derived(Purpose::Ensemble, 1 + i as u64))
+                .unwrap();
             for row in 0..40 {
                 let drawn: Vec<&[f64]> = samples[row * 12..(row + 1) * 12].chunks(2).collect();
                 let taken = (0..6).filter(|&k| own[row * 4..(row + 1) * 4].chunks(2).any(|s| s == drawn[k]));

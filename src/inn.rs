@@ -4,12 +4,13 @@ use crate::error::{Error, Result};
 use crate::flow::Keep;
 use crate::layout::Layout;
 use crate::model::{Architecture, Coupling, Mixing, Model, SamplingNoise};
+use crate::novelty::Novelty;
 use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
-use crate::train::fit::{self, Epoch, Outcome};
 pub use crate::train::fit::Settings as TrainingSettings;
+use crate::train::fit::{self, Epoch, Outcome};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
@@ -173,16 +174,18 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     let (_, rows) = fit::split(x.nrows(), &settings.training);
     let scaling = |data: ArrayView2<f64>, bounds| Scaling::fit(data.select(Axis(0), &rows).view(), bounds).0;
     let (x_scaling, y_scaling) = (scaling(x, settings.bounds.as_deref()), scaling(y, None));
+    let scaled =
+        |scaling: &Scaling, data: ArrayView2<f64>| scaling.standardise(data.select(Axis(0), &rows).view());
+    let scaled_y = scaled(&y_scaling, y);
+    let novelty = Novelty::fit(scaled_y.view(), seed);
     let regression = if layout.conditional {
-        let scaled = |scaling: &Scaling, data: ArrayView2<f64>| {
-            scaling.standardise(data.select(Axis(0), &rows).view())
-        };
-        Regression::fit(scaled(&x_scaling, x).view(), scaled(&y_scaling, y).view())
+        Regression::fit(scaled(&x_scaling, x).view(), scaled_y.view())
     } else {
         None
     };
     let last_layer = settings.objective.last_layer();
-    let model = Model::untrained(architecture, x_scaling, y_scaling, regression, last_layer, seed)?;
+    let mut model = Model::untrained(architecture, x_scaling, y_scaling, regression, last_layer, seed)?;
+    model.novelty = novelty;
     let moments = Moments::new(model.parameters.len());
     Ok(Trained { model, moments })
 }

@@ -18,6 +18,8 @@ pub mod layout;
 pub mod loss;
 /// A network with its scaling.
 pub mod model;
+/// Observations that the simulations do not cover.
+pub mod novelty;
 /// The extension module.
 #[cfg(feature = "python")]
 mod python;

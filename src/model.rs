@@ -11,6 +11,7 @@ use crate::flow::{Invertible, Keep, Map, Pass};
 use crate::kernels::ROWS;
 use crate::layout::Layout;
 use crate::loss::likelihood::add_normal_log_density;
+use crate::novelty::Novelty;
 use crate::random::{Purpose, Seed, Stream, fill_normal};
 use crate::regression::Regression;
 use crate::scaling::Scaling;
@@ -224,6 +225,8 @@ pub struct Model {
     pub y_scaling: Scaling,
     /// What is taken out of scaled x before the network sees it.
     pub regression: Option<Regression>,
+    /// Tells observations that the simulations do not cover.
+    pub novelty: Option<Novelty>,
     /// Its parameters, in the order of the chain.
     pub parameters: Vec<f32>,
     chain: Chain,
@@ -257,7 +260,7 @@ impl Model {
         if parameters.len() != needed {
             return Err(Error::Format(format!("{} parameters, its shape needs {needed}", parameters.len())));
         }
-        Ok(Self { architecture, x_scaling, y_scaling, regression, parameters, chain })
+        Ok(Self { architecture, x_scaling, y_scaling, regression, novelty: None, parameters, chain })
     }
 
     /// A network with the parameters that training starts from, see [`Invertible::initialise`].
@@ -272,7 +275,7 @@ impl Model {
         let chain = architecture.chain()?;
         let mut parameters = vec![0.0; Invertible::<f32>::parameters(&chain)];
         chain.initialise(&mut parameters, last_layer, &mut seed.stream(Purpose::Weights, 0));
-        Ok(Self { architecture, x_scaling, y_scaling, regression, parameters, chain })
+        Ok(Self { architecture, x_scaling, y_scaling, regression, novelty: None, parameters, chain })
     }
 
     /// Its maps.
@@ -283,6 +286,12 @@ impl Model {
     /// Columns of both sides.
     pub fn layout(&self) -> Layout {
         self.architecture.layout
+    }
+
+    /// Which rows of y the simulations do not cover; `None` where there is no test.
+    pub fn novel(&self, y: ArrayView2<f64>) -> Result<Option<Vec<bool>>> {
+        check_columns("y", y, self.layout().y)?;
+        Ok(self.novelty.as_ref().map(|novelty| novelty.test(&self.y_scaling.standardise(y))))
     }
 
     /// `n` posterior samples for every row of y, those of one row together, in the user's units.
@@ -451,13 +460,7 @@ impl Model {
     }
 
     /// The x of a tile in the user's units; `y_row` gives scaled y.
-    fn restore_x<'a>(
-        &self,
-        state: &[f32],
-        rows: usize,
-        y_row: impl Fn(usize) -> &'a [f64],
-        out: &mut [f64],
-    ) {
+    fn restore_x<'a>(&self, state: &[f32], rows: usize, y_row: impl Fn(usize) -> &'a [f64], out: &mut [f64]) {
         restore(&self.x_scaling, state, rows, out, |r, row| {
             if let Some(regression) = &self.regression {
                 regression.put_back(row, y_row(r));

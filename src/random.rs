@@ -27,6 +27,8 @@ pub enum Purpose {
     Posterior = 7,
     /// Which network of an ensemble draws, and the seeds of all of them.
     Ensemble = 8,
+    /// Which simulations tell what an observation should look like.
+    Novelty = 9,
 }
 
 /// A generator of one stream.

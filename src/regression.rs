@@ -103,7 +103,7 @@ impl Regression {
 }
 
 /// The lower triangular L with L L' = matrix; `None` where rounding leaves it not positive.
-fn cholesky(matrix: &Array2<f64>) -> Option<Array2<f64>> {
+pub fn cholesky(matrix: &Array2<f64>) -> Option<Array2<f64>> {
     let n = matrix.nrows();
     let mut lower = Array2::zeros((n, n));
     for i in 0..n {

@@ -1,9 +1,10 @@
 //! A model in a file: safetensors with one JSON header. Nothing in it can run code.
 
-use crate::error::{Error, Result};
 use crate::ensemble::Ensemble;
+use crate::error::{Error, Result};
 use crate::inn::Trained;
 use crate::model::{Architecture, Mixing, Model};
+use crate::novelty::Novelty;
 use crate::regression::Regression;
 use crate::scaling::support::Support;
 use crate::scaling::{Column, Scaling};
@@ -90,15 +91,17 @@ fn member_tensors(trained: &Trained, prefix: &str, with_moments: bool) -> Vec<(S
             tensors.push((name.into(), double(values)));
         }
     }
+    if let Some(Novelty { whitening, reference, threshold, false_alarm }) = &model.novelty {
+        tensors.push(("novelty.whitening".into(), double(whitening)));
+        tensors.push(("novelty.reference".into(), single(reference)));
+        tensors.push(("novelty.limits".into(), double(&[*threshold, *false_alarm])));
+    }
     if !model.architecture.rotations.is_empty() {
         tensors.push(("rotations".into(), double(&model.architecture.rotations.concat())));
     }
     if with_moments {
         let (first, second) = moments.parts();
-        tensors.extend([
-            ("moments.first".into(), single(first)),
-            ("moments.second".into(), single(second)),
-        ]);
+        tensors.extend([("moments.first".into(), single(first)), ("moments.second".into(), single(second))]);
     }
     tensors.into_iter().map(|(name, values)| (format!("{prefix}{name}"), values)).collect()
 }
@@ -143,7 +146,8 @@ impl Tensors<'_> {
         }
         let (x, y) = (self.scaling("x", layout.x)?, self.scaling("y", layout.y)?);
         let regression = self.regression(layout.x, layout.y)?;
-        let model = Model::new(architecture, x, y, regression, self.single("parameters", None)?)?;
+        let mut model = Model::new(architecture, x, y, regression, self.single("parameters", None)?)?;
+        model.novelty = self.novelty(layout.y)?;
         let count = Some(model.parameters.len());
         let moments = match steps {
             Some(steps) => Moments::from_parts(
@@ -165,7 +169,8 @@ impl Tensors<'_> {
             let (shift, scale) = (kept[0][c], kept[1][c]);
             let (reach, spread) = (or(2, f64::INFINITY), or(3, scale));
             let (low, high, unit) = (or(4, f64::NEG_INFINITY), or(5, f64::INFINITY), or(6, 1.0));
-            let column = Column { support: Support::from_parts(low, high, unit), shift, scale, reach, spread };
+            let column =
+                Column { support: Support::from_parts(low, high, unit), shift, scale, reach, spread };
             let positive = [scale, spread, unit].iter().all(|v| v.is_finite() && *v > 0.0);
             (shift.is_finite() && positive && reach > 0.0 && low < high).then_some(column)
         };
@@ -184,6 +189,18 @@ impl Tensors<'_> {
             coefficients: self.double(coefficients, x.saturating_mul(y))?,
             factor: self.double(factor, x.saturating_mul(x))?,
         }))
+    }
+
+    fn novelty(&self, columns: usize) -> Result<Option<Novelty>> {
+        if self.tensors.tensor(&format!("{}novelty.limits", self.prefix)).is_err() {
+            return Ok(None);
+        }
+        let whitening = self.double("novelty.whitening", columns.saturating_mul(columns))?;
+        let reference = self.single("novelty.reference", None)?;
+        let limits = self.double("novelty.limits", 2)?;
+        let novelty = Novelty { whitening, reference, threshold: limits[0], false_alarm: limits[1] };
+        let wrong = || Error::Format("its test of observations does not fit its columns".into());
+        novelty.fits(columns).then_some(Some(novelty)).ok_or_else(wrong)
     }
 
     fn raw(&self, name: &str, dtype: Dtype, count: Option<usize>) -> Result<&[u8]> {

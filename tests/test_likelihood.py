@@ -68,7 +68,7 @@ def test_one_network_for_both_has_a_density_that_integrates_to_one():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4000, 2))
     y = x[:, :1] + 0.3 * x[:, 1:] ** 2
-    model = INN(**LIKELIHOOD, y_noise=0.1, max_iter=20, random_state=0).fit(x, y)
+    model = INN(**LIKELIHOOD, y_noise=0.1, max_iter=60, random_state=0).fit(x, y)
     assert integral(model, 0.5, [-6, -6], [6, 6], points=800) == pytest.approx(1, abs=0.003)
     # Samples explain their observation as well as the stated noise allows.
     samples = model.posterior([0.5], n=5000, random_state=1)
@@ -156,7 +156,8 @@ def test_a_deep_chain_stays_finite_far_outside():
     far = x.mean(axis=0) + 10 * x.std(axis=0) * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     z = deep.latent(far, np.full((4, 1), 10 * y.std()))
     assert np.isfinite(z).all()
-    assert np.isfinite(deep.posterior([10 * y.std()], n=1000, random_state=0)).all()
+    with pytest.warns(UserWarning, match="outside what the simulations cover"):
+        assert np.isfinite(deep.posterior([10 * y.std()], n=1000, random_state=0)).all()
 
 
 def test_another_objective_can_go_on_from_a_model():
@@ -206,7 +207,9 @@ def test_one_step_trains():
 @pytest.mark.parametrize("objective", ["bidirectional", "likelihood", "conditional"])
 def test_inverse_after_forward_of_eight_trained_blocks(objective):
     x, y = InverseKinematics().sample(10_000, random_state=0)
-    settings = dict(hidden_layer_sizes=(64,), max_iter=10, random_state=0)
+    # The likelihood anneals the noise on y, which takes more steps.
+    epochs = 40 if objective == "likelihood" else 10
+    settings = dict(n_blocks=8, hidden_layer_sizes=(64,), max_iter=epochs, random_state=0)
     if objective == "conditional":
         model = ConditionalINN(**settings).fit(x, y)
         back = model._model.decode(model.latent(x, y), y, 1)
@@ -231,5 +234,6 @@ def test_deep_chains_stay_finite_far_outside(objective):
     ).fit(x, y)
     far = 10 * x.std(axis=0) * rng.choice([-1, 1], size=(20, 6)), 10 * y.std(axis=0) * np.ones((20, 3))
     assert np.isfinite(model.latent(*far)).all()
-    assert np.isfinite(model.posterior(far[1], n=50)).all()
+    with pytest.warns(UserWarning, match="20 of 20 observations lie outside"):
+        assert np.isfinite(model.posterior(far[1], n=50)).all()
     assert len(model.history_["epoch"]) == 3

@@ -17,9 +17,10 @@ class ConditionalINN(PosteriorEstimator):
     """Posterior samples from an invertible network x <-> z whose subnetworks also see y.
 
     For every y the network is another change of variables between x and a standard normal z, and training
-    maximises the density that it gives to the simulations. Any numbers of columns of x and y will do. Method: Ardizzone et al., "Guided Image Generation
-    with Conditional Invertible Neural Networks", 2019 (arXiv 1907.02392), with the subnetworks' inputs taken
-    as they are.
+    maximises the density that it gives to the simulations. Any numbers of columns of x and y will do. What is
+    linear in the problem is taken out first: the network sees x less its linear regression on y, and starts
+    from there. Method: Ardizzone et al., "Guided Image Generation with Conditional Invertible Neural
+    Networks", 2019 (arXiv 1907.02392), with the subnetworks' inputs taken as they are.
 
     Parameters
     ----------
@@ -33,14 +34,13 @@ class ConditionalINN(PosteriorEstimator):
         edges is mapped to the real line by the normal quantile of its fraction of the way, one with a single
         edge by the inverse of ln(1 + exp(u)).
     coupling : {"affine", "spline"}, default="spline"
-        What a coupling does to its half of the variables: a scale and a shift, or a scale and a shift followed
-        by a monotone rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv
-        1906.04032).
-    n_bins : int, default=8
+        What a coupling does to its half of the variables: scale and shift, or these and then a monotone
+        rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv 1906.04032).
+    n_bins : int, default=6
         Bins of each spline.
-    n_blocks : int, default=8
+    n_blocks : int, default=5
         Blocks of two couplings, one for each half of the variables, each followed by a mixing of all.
-    hidden_layer_sizes : sequence of int, default=(128,)
+    hidden_layer_sizes : sequence of int, default=(64, 64)
         Hidden layers of every subnetwork.
     activation : {"relu", "tanh", "silu", "elu"}, default="relu"
         Between the layers of a subnetwork.
@@ -57,11 +57,12 @@ class ConditionalINN(PosteriorEstimator):
         Rows of a training step; "auto" is the square root of 10 times the rows, at least 50 and at most 1000.
     max_iter : int, default=100
         Epochs at most.
-    learning_rate_init : float, default=0.002
+    learning_rate_init : float, default=0.001
         Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
         more. It rises to this over the first 3 % of training and falls to zero over the last 30 %.
-    weight_decay : float, default=2e-5
-        L2 penalty on the weights.
+    weight_decay : float, default=1e-4
+        L2 penalty on the weights at the end of training. It starts at 1000 / rows, if that is more, and falls
+        exponentially until the learning rate does: so the rows held out choose its size. 0 means none at all.
     early_stopping : bool, default=True
         Whether to hold rows out, keep the weights that are best on them, and finish where nothing improves.
     validation_fraction : float, default=0.1
@@ -86,15 +87,18 @@ class ConditionalINN(PosteriorEstimator):
     Attributes
     ----------
     history_ : dict of str to list
-        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out), each the mean over the networks
-        that still trained, and the mean of each loss
-        term in that epoch.
+        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the mean of each loss
+        term in that epoch; the mean over the networks that still trained.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int
         Columns of x.
     feature_names_in_ : ndarray of str
         Names of the columns of x, where they had names.
+    verdict_ : Verdict or None
+        How the posterior does on the rows held out, see `report`; None where there were none.
+    calibration_ : CalibrationError or None
+        Its calibration.
     n_estimators_ : int
         Networks trained.
     latent_dim_, total_dim_ : int
@@ -123,17 +127,17 @@ class ConditionalINN(PosteriorEstimator):
         n_estimators: int | None = None,
         bounds: Any = None,
         coupling: str = "spline",
-        n_bins: int = 8,
-        n_blocks: int = 8,
-        hidden_layer_sizes: Sequence[int] = (128,),
+        n_bins: int = 6,
+        n_blocks: int = 5,
+        hidden_layer_sizes: Sequence[int] = (64, 64),
         activation: str = "relu",
         clamp: float = 2.0,
         permutation: str = "shuffle",
         memory: str = "store",
         batch_size: int | str = "auto",
         max_iter: int = 100,
-        learning_rate_init: float = 2e-3,
-        weight_decay: float = 2e-5,
+        learning_rate_init: float = 1e-3,
+        weight_decay: float = 1e-4,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +23,10 @@ from . import _core
 from ._base import PairsEstimator
 from ._network import batch_size, ensemble_size
 from ._validation import FloatArray, as_observations, as_table, check_same_rows, finite_rows
+from ._verdict import Verdict, judge, warn_of_novel
+
+if TYPE_CHECKING:
+    from .metrics import CalibrationError
 
 # Posterior draws per observation that `score` compares with the truth.
 SCORE_DRAWS = 100
@@ -47,6 +52,7 @@ class PosteriorEstimator(PairsEstimator):
     history_: dict[str, list[float]]
     n_iter_: int
     n_estimators_: int
+    verdict_: Verdict | None
     latent_dim_: int
     total_dim_: int
 
@@ -133,6 +139,7 @@ class PosteriorEstimator(PairsEstimator):
         self.n_iter_ = len(self.history_["epoch"])
         _, self._y_columns, self.latent_dim_, self.total_dim_ = model.layout()
         self.n_estimators_ = count
+        self.verdict_ = self._judge(outcomes, x_table, y_table)
         _warn_of(outcomes)
         return self
 
@@ -157,6 +164,73 @@ class PosteriorEstimator(PairsEstimator):
                 )
         return x_table, y_table
 
+    def _judge(self, outcomes: list[dict[str, Any]], x: FloatArray, y: FloatArray) -> Verdict | None:
+        """Return how the networks do on the rows that each was not trained on."""
+        members = [self._model.member(i) for i in range(self.n_estimators_)]
+        held_out = [outcome["held_out"] for outcome in outcomes]
+        names = _names(self) or [f"x{column}" for column in range(x.shape[1])]
+        return judge(members, held_out, x, y, names, self._seed(self.random_state), self._threads())
+
+    @property
+    def calibration_(self) -> CalibrationError | None:
+        """Held-out calibration: how often the truth lies within credible intervals of each parameter.
+
+        None where no rows were held out (`early_stopping=False`, `partial_fit`).
+        """
+        from .metrics import CalibrationError
+
+        check_is_fitted(self)
+        verdict = self.verdict_
+        return None if verdict is None else CalibrationError(verdict.confidences, verdict.inliers)
+
+    def report(self) -> Verdict:
+        """Print what to believe: how the posterior does on simulations held out of training.
+
+        For each parameter how much narrower than the prior it is, what share of the prior's error the
+        observation removes, how well calibrated it is, and whether it can be recovered at all.
+
+        Returns
+        -------
+        verdict : Verdict
+            The numbers; `str(verdict)` is what was printed, and `innverse.plot.calibration` draws it.
+
+        Raises
+        ------
+        ValueError
+            Where no rows were held out.
+        """
+        check_is_fitted(self)
+        if self.verdict_ is None:
+            raise ValueError(
+                "report needs rows that were held out of training: fit with early_stopping=True; partial_fit "
+                "holds none out"
+            )
+        print(self.verdict_)
+        return self.verdict_
+
+    def covers(self, y: Any) -> NDArray[np.bool_]:
+        """Tell which observations lie within what the simulations cover.
+
+        An observation is outside where the simulation nearest to it is farther away than nearly all
+        simulations are from those that they are compared with: distances are taken in y with its columns
+        scaled and made uncorrelated. Of simulations themselves, 0.1 % are called outside, or 2 / rows where
+        there are fewer than 2000 (a conformal test: it holds for any distribution).
+
+        Parameters
+        ----------
+        y : array-like of shape (dy,) or (m, dy)
+            One observation, or m of them.
+
+        Returns
+        -------
+        covered : ndarray of bool of shape () or (m,)
+        """
+        check_is_fitted(self)
+        table, single = as_observations(y, self._y_columns)
+        test = self._model.novel(table, self._threads())
+        covered = ~np.asarray(test[0], dtype=bool) if test else np.ones(len(table), dtype=bool)
+        return covered[0] if single else covered
+
     def posterior(self, y: Any, n: int = 1000, random_state: Any = None) -> FloatArray:
         """Draw samples of p(x | y).
 
@@ -173,11 +247,19 @@ class PosteriorEstimator(PairsEstimator):
         -------
         samples : ndarray of shape (n, dx) or (m, n, dx)
             In the units of the x that the model was fitted to.
+
+        Warns
+        -----
+        UserWarning
+            Where y lies outside what the simulations cover, see `covers`; of simulations themselves it warns
+            in at most 0.1 % of the calls.
         """
         check_is_fitted(self)
         n = _positive(n, "n")
         table, single = as_observations(y, self._y_columns)
         seed = self._seed(random_state if random_state is not None else self.random_state)
+        if test := self._model.novel(table, self._threads()):
+            warn_of_novel(*test, stacklevel=2)
         samples = self._model.posterior(table, n, seed, self._threads())
         shape = (n, -1) if single else (len(table), n, samples.shape[1])
         return samples.reshape(shape)
@@ -252,6 +334,7 @@ class PosteriorEstimator(PairsEstimator):
             "history": self.history_,
             "n_features_in": self.n_features_in_,
             "feature_names_in": _names(self),
+            "verdict": self.verdict_.as_dict() if self.verdict_ else None,
         }
         self._model.save(path, json.dumps(kept))
 
@@ -263,6 +346,8 @@ class PosteriorEstimator(PairsEstimator):
         estimator.history_ = kept["history"]
         estimator.n_iter_ = len(kept["history"]["epoch"])
         estimator.n_estimators_ = model.size()
+        verdict = kept.get("verdict")
+        estimator.verdict_ = Verdict.from_dict(verdict) if verdict else None
         _, estimator._y_columns, estimator.latent_dim_, estimator.total_dim_ = model.layout()
         estimator.n_features_in_ = kept["n_features_in"]
         if kept["feature_names_in"] is not None:

@@ -44,11 +44,10 @@ class INN(PosteriorEstimator):
         edges is mapped to the real line by the normal quantile of its fraction of the way, one with a single
         edge by the inverse of ln(1 + exp(u)).
     coupling : {"affine", "spline"} or None, default=None
-        What a coupling does to its half of the variables: a scale and a shift, or a scale and a shift followed
-        by a monotone rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv
-        1906.04032). None is "affine", the paper's, for the bidirectional objective and "spline" for the
-        likelihood.
-    n_bins : int, default=8
+        What a coupling does to its half of the variables: scale and shift, or these and then a monotone
+        rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv 1906.04032).
+        None is "affine", the paper's, for the bidirectional objective and "spline" for the likelihood.
+    n_bins : int, default=6
         Bins of each spline.
     n_blocks : int, default=8
         Blocks of two couplings, one for each half of the variables, each followed by a mixing of all.
@@ -113,15 +112,18 @@ class INN(PosteriorEstimator):
     Attributes
     ----------
     history_ : dict of str to list
-        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out), each the mean over the networks
-        that still trained, and the weighted mean of each
-        loss term in that epoch.
+        "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the weighted mean of each
+        loss term in that epoch; the mean over the networks that still trained.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int
         Columns of x.
     feature_names_in_ : ndarray of str
         Names of the columns of x, where they had names.
+    verdict_ : Verdict or None
+        How the posterior does on the rows held out, see `report`; None where there were none.
+    calibration_ : CalibrationError or None
+        Its calibration.
     n_estimators_ : int
         Networks trained.
     latent_dim_, total_dim_ : int
@@ -170,7 +172,7 @@ class INN(PosteriorEstimator):
         n_estimators: int = 1,
         bounds: Any = None,
         coupling: str | None = None,
-        n_bins: int = 8,
+        n_bins: int = 6,
         n_blocks: int = 8,
         hidden_layer_sizes: Sequence[int] = (128,),
         activation: str | None = None,
@@ -252,7 +254,7 @@ class INN(PosteriorEstimator):
         noise = {name: terms[name] for name in ("y_noise", "padding_noise")} | {
             "first_y_noise": FIRST_Y_NOISE
         }
-        settings["falling_penalty"] = likelihood
+        settings["falling_penalty"] = False
         settings["bidirectional"] = None if likelihood else terms
         settings["likelihood"] = noise if likelihood else None
         return settings

@@ -96,7 +96,12 @@ impl<E: Elementwise> Coupling<E> {
         let coupling = |active: std::ops::Range<usize>, passive: std::ops::Range<usize>| {
             // One column alone leaves the other half empty: no parameters that nothing depends on.
             let hidden = if active.is_empty() { &[] } else { hidden };
-            let subnet = Subnet::new(passive.len() + condition, hidden, elementwise.outputs() * active.len(), activation);
+            let subnet = Subnet::new(
+                passive.len() + condition,
+                hidden,
+                elementwise.outputs() * active.len(),
+                activation,
+            );
             Half { active, passive, subnet }
         };
         let first = coupling(0..half, half..dim);

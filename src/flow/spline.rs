@@ -14,10 +14,12 @@ use crate::subnet::Activation;
 
 /// Half the width of the interval that the spline bends: nearly all of a standard normal.
 const BOUND: f64 = 4.0;
-/// Least width and height of a bin, as a fraction of the mean one, so that slopes stay finite.
-const LEAST_BIN: f64 = 0.01;
+/// Least width and height of a bin, as a fraction of the mean one. What a spline flattens its inverse stretches, rounding
+/// errors included: with 0.1 eight trained blocks still invert single precision within 1e-5 of the norm, with 0.01 they do
+/// not, and the densities are as good (kinematics and six tasks of the benchmark).
+const LEAST_BIN: f64 = 0.1;
 /// Bound on the log of a slope at a knot, of the size that the least bin allows the slope within one.
-const SLOPE_CLAMP: f64 = 5.0;
+const SLOPE_CLAMP: f64 = 2.5;
 
 /// A scale, a shift and a spline.
 #[derive(Clone, Debug)]
@@ -366,10 +368,8 @@ fn root<T: Real, V: Vector<T>>(s: V, d0: V, d1: V, theta: V) -> V {
     let four = V::splat(T::of(4.0));
     let discriminant = b.mul_add(b, four.mul(a).mul(c)).max(zero).sqrt();
     let falling = zero.sub(b);
-    let (top, bottom) = (
-        falling.choose(discriminant.add(falling), c.add(c)),
-        falling.choose(a.add(a), b.add(discriminant)),
-    );
+    let (top, bottom) =
+        (falling.choose(discriminant.add(falling), c.add(c)), falling.choose(a.add(a), b.add(discriminant)));
     // Both are zero where theta is and d0 is lost beside it.
     bottom.choose(top.div(bottom), zero)
 }
@@ -501,9 +501,7 @@ fn derivatives<T: Real, V: Vector<T>>(bin: &Bin<V>, piece: &Piece<V>, weights: W
     let by_d0 = combine(q, q, rest.mul(rest));
     let by_d1 = combine(zero, q, fraction.mul(fraction));
     let clamp = T::of(SLOPE_CLAMP);
-    let to_raw = |by: V, slope: V, raw: V| {
-        by.mul(slope).mul(slope_of_bounded(bounded(raw, clamp), clamp))
-    };
+    let to_raw = |by: V, slope: V, raw: V| by.mul(slope).mul(slope_of_bounded(bounded(raw, clamp), clamp));
     let argument = by_fraction.mul(by_width);
     let by_s_width = by_s.mul(by_width);
     Derivatives {

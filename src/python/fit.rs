@@ -2,8 +2,8 @@
 //! looks for signals.
 
 use super::model::Model;
-use crate::error::Error;
 use crate::ensemble::{Ensemble, fit};
+use crate::error::Error;
 use crate::inn::{Objective, Settings, Target, check_finite};
 use crate::model::{Coupling, Mixing};
 use crate::random::Seed;
@@ -259,6 +259,7 @@ fn outcome_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, 
     };
     dict.set_item("ending", ending)?;
     dict.set_item("best_epoch", outcome.best_epoch)?;
+    dict.set_item("held_out", &outcome.held_out)?;
     let history = PyDict::new(py);
     let column = |f: &dyn Fn(&Epoch) -> f64| outcome.history.iter().map(f).collect::<Vec<f64>>();
     history.set_item("epoch", outcome.history.iter().map(|e| e.number).collect::<Vec<_>>())?;

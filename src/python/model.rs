@@ -1,6 +1,7 @@
 //! A trained network in Python's hands.
 
 use crate::ensemble::Ensemble;
+use crate::error::Error;
 use crate::random::Seed;
 use crate::store;
 use crate::threads::with_threads;
@@ -84,6 +85,27 @@ impl Model {
     fn x_spread<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
         let columns = &self.ensemble.first().x_scaling.columns;
         columns.iter().map(|column| column.spread).collect::<Vec<_>>().to_pyarray(py)
+    }
+
+    /// Which rows of y the simulations do not cover, and how often that is a false alarm; `None` without a test.
+    fn novel<'py>(
+        &self,
+        py: Python<'py>,
+        y: PyReadonlyArray2<'py, f64>,
+        threads: usize,
+    ) -> PyResult<Option<(Vec<bool>, f64)>> {
+        let (model, y) = (self.ensemble.first(), y.as_array());
+        let novel = py.detach(|| with_threads(threads, || model.novel(y)))??;
+        Ok(novel.zip(model.novelty.as_ref().map(|novelty| novelty.false_alarm)))
+    }
+
+    /// The model of one network alone.
+    fn member(&self, index: usize) -> PyResult<Self> {
+        let members = self.ensemble.members();
+        let chosen = members.get(index).ok_or_else(|| {
+            Error::setting("index", index, format!("below the number of networks, {}", members.len()))
+        })?;
+        Ok(Self { ensemble: Ensemble::new(vec![chosen.clone()])? })
     }
 
     /// How many networks there are.

@@ -89,8 +89,7 @@ impl Column {
             return Err(Self { support, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 });
         }
         let (shift, scale) = robust_moments(&mut free);
-        let spread =
-            if support == Support::Line { scale } else { robust_moments(&mut values.to_vec()).1 };
+        let spread = if support == Support::Line { scale } else { robust_moments(&mut values.to_vec()).1 };
         let farthest = free.iter().map(|v| ((v - shift) / scale).abs()).fold(0.0, f64::max);
         let reach = if farthest > OUTLYING { REACH } else { f64::INFINITY };
         Ok(Self { support, shift, scale, reach, spread })
@@ -104,7 +103,8 @@ impl Column {
 
     fn restore(&self, scaled: f64) -> f64 {
         let beyond = scaled.abs() - self.reach;
-        let value = if beyond > 0.0 { (self.reach + beyond.min(FARTHEST).exp_m1()).copysign(scaled) } else { scaled };
+        let value =
+            if beyond > 0.0 { (self.reach + beyond.min(FARTHEST).exp_m1()).copysign(scaled) } else { scaled };
         self.support.bind(value * self.scale + self.shift)
     }
 

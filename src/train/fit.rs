@@ -79,6 +79,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// Names of the terms.
     pub terms: &'static [&'static str],
+    /// Rows that were held out.
+    pub held_out: Vec<usize>,
 }
 
 /// Weight decay times rows at the start of a fit whose penalty falls: a prior on the weights counts less the more data
@@ -159,7 +161,8 @@ pub fn fit<T: Real>(
     if !history.is_empty() {
         keeper.restore(parameters);
     }
-    Outcome { history, best_epoch: keeper.epoch, ending, terms: looper.objective.terms() }
+    let terms = looper.objective.terms();
+    Outcome { history, best_epoch: keeper.epoch, ending, terms, held_out: validation }
 }
 
 /// Rows held out and rows to train on.
@@ -237,7 +240,7 @@ impl<T: Real> Loop<'_, T> {
     /// The penalty on the weights with so many rows to train on.
     fn weight_decay(&self, progress: f64, rows: usize) -> f64 {
         let last = self.settings.adam.weight_decay;
-        let first = std::env::var("PEN").map_or(FIRST_PENALTY, |v| v.parse().unwrap()) / rows as f64;
+        let first = FIRST_PENALTY / rows as f64;
         if !self.settings.falling_penalty || last == 0.0 || first <= last {
             return last;
         }
@@ -280,7 +283,8 @@ impl<T: Real> Loop<'_, T> {
                 }
                 Schedule::Constant => self.rate,
             };
-            let adam = Adam { weight_decay: self.weight_decay(progress, rows.all.len()), ..self.settings.adam };
+            let adam =
+                Adam { weight_decay: self.weight_decay(progress, rows.all.len()), ..self.settings.adam };
             moments.step(&adam, rate, &self.rates, parameters, &gradient);
             sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term / batches as f64);
             self.step += 1;

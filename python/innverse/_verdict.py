@@ -1,0 +1,292 @@
+"""What to believe of a fitted posterior: how it does on simulations that were held out of its training."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._validation import FloatArray
+
+# Rows held out that are looked at, over all networks: 500 show an error of 5 percentage points clearly, and
+# take a fraction of the time of a fit.
+MOST_ROWS = 500
+# Posterior draws for each.
+DRAWS = 100
+# A deviation that chance makes less often than this is called one.
+SIGNIFICANCE = 0.01
+# Spreads are compared in units of the prior's; smaller ones are none.
+LEAST_SPREAD = 1e-9
+# Outliers are moved to this many of them.
+FARTHEST = 1e6
+# Levels at which the report shows the coverage.
+SHOWN_LEVELS = (0.5, 0.9)
+# Lower quantile of the normal distribution at `SIGNIFICANCE`.
+_DEVIATIONS = 2.33
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """How a posterior does on simulations that were held out of its training.
+
+    Each network of an ensemble is judged on its own rows, which none of its weights have seen; their
+    mixture does no worse.
+
+    Attributes
+    ----------
+    names : list of str
+        Parameters.
+    rows : int
+        Simulations held out that were looked at.
+    confidences : ndarray of shape (k,)
+        Probabilities of central intervals and of regions of highest density.
+    inliers : ndarray of shape (k, dx)
+        Share of the truths within the central interval of one parameter.
+    coverage : ndarray of shape (k,) or None
+        Share of the truths within the region of highest density of all parameters; None without a density.
+    chance : ndarray of shape (dx,)
+        Probability that a right posterior ranks the truths at least as unevenly (Kolmogorov-Smirnov).
+    narrowing : ndarray of shape (dx,)
+        Spread of the prior over that of the posterior, which is the root of its mean variance.
+    skill : ndarray of shape (dx,)
+        1 less the continuous ranked probability score of the posterior over that of the prior: 0 where the
+        observation says nothing, 1 where it says everything (Gneiting & Raftery 2007, JASA 102, 359).
+    recoverable : ndarray of shape (dx,)
+        Whether the posterior is better than the prior beyond chance.
+    """
+
+    names: list[str]
+    rows: int
+    confidences: FloatArray
+    inliers: FloatArray
+    coverage: FloatArray | None
+    chance: FloatArray
+    narrowing: FloatArray
+    skill: FloatArray
+    recoverable: NDArray[np.bool_]
+
+    @property
+    def calibration_error(self) -> FloatArray:
+        """Median over confidences of the absolute error of the inliers, (dx,)."""
+        return np.asarray(np.median(np.abs(self.inliers - self.confidences[:, np.newaxis]), axis=0))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain lists and numbers."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, Any]) -> Verdict:
+        """Return what `as_dict` was made of."""
+        values: dict[str, Any] = {
+            k: np.asarray(v) if isinstance(v, list) and k != "names" else v for k, v in kept.items()
+        }
+        return cls(**values)
+
+    def _row(self, column: int) -> str:
+        calibrated = "calibrated"
+        if self.chance[column] < SIGNIFICANCE:
+            error = float(np.mean(self.inliers[:, column] - self.confidences))
+            # Intervals of the right mean width may still lie in the wrong place.
+            limit = _DEVIATIONS * (1 / 12 / self.rows) ** 0.5
+            calibrated = "too narrow" if error < -limit else "too wide" if error > limit else "off centre"
+        known = "" if self.recoverable[column] else ", posterior equals prior"
+        return (
+            f"{self.names[column]:<24.24} {self.narrowing[column]:>9.2f}x {100 * self.skill[column]:>6.1f} % "
+            f"{100 * self.calibration_error[column]:>9.1f} %  {calibrated}{known}"
+        )
+
+    def _joint(self) -> str:
+        if self.coverage is None:
+            return "All parameters together: no density, not judged."
+        held = np.interp(SHOWN_LEVELS, self.confidences, self.coverage)
+        parts = [
+            f"{100 * level:.0f} % regions hold {100 * share:.0f} %"
+            for level, share in zip(SHOWN_LEVELS, held, strict=True)
+        ]
+        error = float(np.mean(self.coverage - self.confidences))
+        limit = _DEVIATIONS * (1 / 12 / self.rows) ** 0.5
+        word = (
+            "overconfident" if error < -limit else "wider than need be" if error > limit else "as they should"
+        )
+        return f"All parameters together: {', '.join(parts)}: {word}."
+
+    def __str__(self) -> str:
+        """Return the report, a few lines of text."""
+        header = f"{'parameter':<24} {'narrower':>10} {'skill':>8} {'calib. error':>11}"
+        rows = [self._row(column) for column in range(len(self.names))]
+        chance = 100 * 0.6745 * (0.5 * 0.5 / self.rows) ** 0.5
+        return "\n".join(
+            [
+                f"Judged on {self.rows} simulations held out of training.",
+                header,
+                *rows,
+                self._joint(),
+                "Narrower: spread of the prior over that of the posterior. Skill: share of the prior's error "
+                "that the observation removes. Chance alone makes calibration errors of about "
+                f"{chance:.1f} %.",
+            ]
+        )
+
+
+def judge(
+    networks: list[_core.Model],
+    held_out: list[list[int]],
+    x: FloatArray,
+    y: FloatArray,
+    names: list[str],
+    seed: int,
+    threads: int,
+) -> Verdict | None:
+    """Judge each network on the rows that it was not trained on; None where there are none.
+
+    Parameters
+    ----------
+    networks : list
+        The members of an ensemble.
+    held_out : list of list of int
+        Rows of x and y, for each member.
+    x : ndarray of shape (n, dx)
+        All parameters.
+    y : ndarray of shape (n, dy)
+        All observations.
+    names : list of str
+        Parameters.
+    seed : int
+        Determines the draws.
+    threads : int
+        Threads of the core.
+    """
+    from .metrics import calibration_error
+
+    chosen = [rows[: MOST_ROWS // len(networks)] for rows in held_out]
+    if not any(chosen):
+        return None
+    draws, densities = [], []
+    for i, (network, rows) in enumerate(zip(networks, chosen, strict=True)):
+        if rows:
+            samples = network.posterior(y[rows], DRAWS, seed + i, threads).reshape(len(rows), DRAWS, -1)
+            draws.append(samples)
+            densities.append(_densities(network, samples, x[rows], y[rows], threads))
+    samples = np.concatenate(draws)
+    truth = x[np.concatenate([np.asarray(rows, dtype=int) for rows in chosen])]
+    central = calibration_error(samples, truth)
+    centre, spread = np.median(x, axis=0), networks[0].x_spread()
+    samples, truth, x = (_scaled(values, centre, spread) for values in (samples, truth, x))
+    deviation = np.sqrt(samples.var(axis=1).mean(axis=0))
+    skill, recoverable = _skill(samples, truth, x)
+    coverage = None
+    if not any(density is None for density in densities):
+        coverage = _coverage(np.concatenate([d for d in densities if d is not None]), central.confidences)
+    return Verdict(
+        names=names,
+        rows=len(truth),
+        confidences=central.confidences,
+        inliers=central.inliers,
+        coverage=coverage,
+        chance=_chance(samples, truth),
+        narrowing=np.maximum(x.std(axis=0), LEAST_SPREAD) / np.maximum(deviation, LEAST_SPREAD),
+        skill=skill,
+        recoverable=recoverable,
+    )
+
+
+def _scaled(values: FloatArray, centre: FloatArray, spread: FloatArray) -> FloatArray:
+    """Return values in units of the spread of the prior, outliers moved near enough to be squared."""
+    return np.clip((values - centre) / spread, -FARTHEST, FARTHEST)
+
+
+def _densities(
+    network: _core.Model, samples: FloatArray, x: FloatArray, y: FloatArray, threads: int
+) -> FloatArray | None:
+    """Log densities of the truths and of the draws, (m, 1 + n); None where there is no density."""
+    m, n, columns = samples.shape
+    points = np.concatenate([x[:, np.newaxis], samples], axis=1).reshape(m * (n + 1), columns)
+    try:
+        return network.log_prob(points, np.repeat(y, n + 1, axis=0), threads).reshape(m, n + 1)
+    except ValueError:
+        return None
+
+
+def _coverage(densities: FloatArray, levels: FloatArray) -> FloatArray:
+    """Share of the truths within regions of highest density, see `innverse.metrics.expected_coverage`."""
+    from .metrics._curve import coverage_at
+    from .metrics._ranks import intervals
+
+    return coverage_at(levels, *intervals(-densities[:, 1:], -densities[:, 0]))
+
+
+def _chance(samples: FloatArray, truth: FloatArray) -> FloatArray:
+    """Kolmogorov-Smirnov: how probable ranks at least as uneven are, for each parameter."""
+    from scipy.special import kolmogorov
+
+    from .metrics._ranks import intervals
+
+    low, high = intervals(samples, truth)
+    levels = np.sort((low + high) / 2.0, axis=0)
+    m = len(levels)
+    steps = np.arange(m)[:, np.newaxis]
+    distance = np.maximum((steps + 1) / m - levels, levels - steps / m).max(axis=0)
+    return np.asarray(kolmogorov(distance * m**0.5))
+
+
+def _skill(samples: FloatArray, truth: FloatArray, x: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """How much better than the prior each parameter is known, and whether beyond chance."""
+    quantiles = (np.arange(samples.shape[1]) + 0.5) / samples.shape[1]
+    # Quantiles of the prior and no draws: their mean distance needs no correction.
+    prior = np.quantile(x, quantiles, axis=0)
+    n = len(quantiles)
+    with_prior = _crps(prior[np.newaxis], truth, pairs=n * n)
+    with_posterior = _crps(samples, truth, pairs=n * (n - 1))
+    gain = with_prior - with_posterior
+    mean = np.maximum(with_prior.mean(axis=0), np.finfo(float).tiny)
+    error = gain.std(axis=0) / len(gain) ** 0.5
+    return gain.mean(axis=0) / mean, gain.mean(axis=0) > _DEVIATIONS * error
+
+
+def _crps(samples: FloatArray, truth: FloatArray, pairs: int) -> FloatArray:
+    """Return the continuous ranked probability score of samples (m or 1, n, dx): (m, dx)."""
+    n = samples.shape[1]
+    ordered = np.sort(samples, axis=1)
+    weights = (2 * np.arange(1, n + 1) - n - 1)[np.newaxis, :, np.newaxis]
+    # Half of the mean distance over so many pairs.
+    spread = np.sum(weights * ordered, axis=1) / pairs
+    return np.asarray(np.mean(np.abs(ordered - truth[:, np.newaxis]), axis=1) - spread)
+
+
+def warn_of_novel(novel: list[bool], false_alarm: float, stacklevel: int) -> None:
+    """Warn where more observations lie outside the simulations than chance explains.
+
+    Parameters
+    ----------
+    novel : list of bool
+        What the test says of each observation.
+    false_alarm : float
+        How often it calls a simulation novel, at most; and how often this warns of simulations.
+    stacklevel : int
+        As of `warnings.warn`, counted from the caller.
+    """
+    count = sum(novel)
+    if not count:
+        return
+    from scipy.special import bdtrc
+
+    # One observation alone is as probable as the false alarm itself, up to rounding.
+    if bdtrc(count - 1, len(novel), false_alarm) > 1.001 * false_alarm:
+        return
+    first = novel.index(True)
+    where = "the observation lies" if len(novel) == 1 else f"{count} of {len(novel)} observations lie"
+    row = "" if len(novel) == 1 else f" (the first in row {first})"
+    warnings.warn(
+        f"{where} outside what the simulations cover{row}: nothing that the network learned tells what to "
+        f"answer there, do not trust these samples. (Simulations are called so in {100 * false_alarm:.2g} % "
+        "of the cases.)",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
