@@ -288,8 +288,8 @@ impl Model {
         self.architecture.layout
     }
 
-    /// Which rows of y the simulations do not cover; `None` where there is no test.
-    pub fn novel(&self, y: ArrayView2<f64>) -> Result<Option<Vec<bool>>> {
+    /// How far rows of y are from the simulations: beyond 1 they are not covered. `None` where there is no test.
+    pub fn novel(&self, y: ArrayView2<f64>) -> Result<Option<Vec<f64>>> {
         check_columns("y", y, self.layout().y)?;
         Ok(self.novelty.as_ref().map(|novelty| novelty.test(&self.y_scaling.standardise(y))))
     }

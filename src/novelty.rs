@@ -82,11 +82,19 @@ impl Novelty {
         f64::from(nearest).sqrt()
     }
 
-    /// Which rows of scaled y are novel.
-    pub fn test(&self, y: &Array2<f64>) -> Vec<bool> {
+    /// Distance of each row of scaled y in units of the threshold: novel are those beyond 1.
+    pub fn test(&self, y: &Array2<f64>) -> Vec<f64> {
         let rows: Vec<Vec<f64>> = y.rows().into_iter().map(|row| row.to_vec()).collect();
-        // A row whose distance is no number is farther than any.
-        rows.par_iter().map(|row| !(self.distance(row) <= self.threshold)).collect()
+        let relative = |row: &Vec<f64>| {
+            let distance = self.distance(row);
+            match () {
+                () if distance <= self.threshold => distance / self.threshold.max(f64::MIN_POSITIVE),
+                // A row whose distance is no number is farther than any.
+                () if distance.is_nan() || self.threshold == 0.0 => f64::INFINITY,
+                () => distance / self.threshold,
+            }
+        };
+        rows.par_iter().map(relative).collect()
     }
 
     /// Whether its numbers make sense for so many columns of y.
@@ -132,7 +140,7 @@ mod tests {
     fn false_alarms_are_as_rare_as_stated() {
         let novelty = Novelty::fit(table(12_000, 1).view(), Seed(2)).unwrap();
         assert!((novelty.false_alarm - FALSE_ALARM).abs() < 1e-4);
-        let alarms = novelty.test(&table(20_000, 3)).iter().filter(|&&novel| novel).count();
+        let alarms = novelty.test(&table(20_000, 3)).iter().filter(|&&distance| distance > 1.0).count();
         // 20 expected; the threshold itself is known to a third.
         assert!((4..=45).contains(&alarms), "{alarms}");
     }
@@ -142,7 +150,8 @@ mod tests {
         let novelty = Novelty::fit(table(5000, 1).view(), Seed(2)).unwrap();
         let rows = vec![0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.5, -0.5, 1e30, 0.0, 0.0];
         let rows = Array2::from_shape_vec((4, 3), rows).unwrap();
-        assert_eq!(novelty.test(&rows), [false, true, true, true]);
+        let novel: Vec<bool> = novelty.test(&rows).iter().map(|&distance| distance > 1.0).collect();
+        assert_eq!(novel, [false, true, true, true]);
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
         assert!(Novelty::fit(table(1, 1).view(), Seed(2)).is_none());
         let constant = Array2::from_elem((50, 2), 0.0);
         let novelty = Novelty::fit(constant.view(), Seed(2)).unwrap();
-        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.0)), [false]);
-        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.1)), [true]);
+        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.0)), [0.0]);
+        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.1)), [f64::INFINITY]);
     }
 }

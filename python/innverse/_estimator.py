@@ -228,7 +228,7 @@ class PosteriorEstimator(PairsEstimator):
         check_is_fitted(self)
         table, single = as_observations(y, self._y_columns)
         test = self._model.novel(table, self._threads())
-        covered = ~np.asarray(test[0], dtype=bool) if test else np.ones(len(table), dtype=bool)
+        covered = np.asarray(test[0]) <= 1.0 if test else np.ones(len(table), dtype=bool)
         return covered[0] if single else covered
 
     def posterior(self, y: Any, n: int = 1000, random_state: Any = None) -> FloatArray:
@@ -251,8 +251,8 @@ class PosteriorEstimator(PairsEstimator):
         Warns
         -----
         UserWarning
-            Where y lies outside what the simulations cover, see `covers`; of simulations themselves it warns
-            in at most 0.1 % of the calls.
+            Where more observations lie outside what the simulations cover than chance explains, see `covers`,
+            or one of them far outside. One simulation as y makes it warn in at most 0.1 % of the calls.
         """
         check_is_fitted(self)
         n = _positive(n, "n")

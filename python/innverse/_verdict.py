@@ -23,6 +23,8 @@ SIGNIFICANCE = 0.01
 LEAST_SPREAD = 1e-9
 # Outliers are moved to this many of them.
 FARTHEST = 1e6
+# An observation this many times farther out than the farthest usual ones is no chance among any number.
+FAR = 3.0
 # Levels at which the report shows the coverage.
 SHOWN_LEVELS = (0.5, 0.9)
 # Lower quantile of the normal distribution at `SIGNIFICANCE`.
@@ -260,25 +262,27 @@ def _crps(samples: FloatArray, truth: FloatArray, pairs: int) -> FloatArray:
     return np.asarray(np.mean(np.abs(ordered - truth[:, np.newaxis]), axis=1) - spread)
 
 
-def warn_of_novel(novel: list[bool], false_alarm: float, stacklevel: int) -> None:
-    """Warn where more observations lie outside the simulations than chance explains.
+def warn_of_novel(distances: list[float], false_alarm: float, stacklevel: int) -> None:
+    """Warn where more observations lie outside the simulations than chance explains, or one lies far outside.
 
     Parameters
     ----------
-    novel : list of bool
-        What the test says of each observation.
+    distances : list of float
+        Of each observation; beyond 1 it lies outside.
     false_alarm : float
-        How often it calls a simulation novel, at most; and how often this warns of simulations.
+        How often a simulation does, at most; and how often their number makes this warn.
     stacklevel : int
         As of `warnings.warn`, counted from the caller.
     """
+    novel = [distance > 1.0 for distance in distances]
     count = sum(novel)
     if not count:
         return
     from scipy.special import bdtrc
 
     # One observation alone is as probable as the false alarm itself, up to rounding.
-    if bdtrc(count - 1, len(novel), false_alarm) > 1.001 * false_alarm:
+    chance = bdtrc(count - 1, len(novel), false_alarm) > 1.001 * false_alarm
+    if chance and max(distances) <= FAR:
         return
     first = novel.index(True)
     where = "the observation lies" if len(novel) == 1 else f"{count} of {len(novel)} observations lie"

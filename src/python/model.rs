@@ -87,13 +87,14 @@ impl Model {
         columns.iter().map(|column| column.spread).collect::<Vec<_>>().to_pyarray(py)
     }
 
-    /// Which rows of y the simulations do not cover, and how often that is a false alarm; `None` without a test.
+    /// How far rows of y are from the simulations, which cover them up to 1, and how often more is a false alarm;
+    /// `None` without a test.
     fn novel<'py>(
         &self,
         py: Python<'py>,
         y: PyReadonlyArray2<'py, f64>,
         threads: usize,
-    ) -> PyResult<Option<(Vec<bool>, f64)>> {
+    ) -> PyResult<Option<(Vec<f64>, f64)>> {
         let (model, y) = (self.ensemble.first(), y.as_array());
         let novel = py.detach(|| with_threads(threads, || model.novel(y)))??;
         Ok(novel.zip(model.novelty.as_ref().map(|novelty| novelty.false_alarm)))
