@@ -1,0 +1,104 @@
+"""How good posteriors are with default settings: eight tasks with reference posteriors.
+
+    python benchmarks/quality.py
+
+For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)` is fitted and
+judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference posterior, mean over
+observations that no fit has seen; largest error of the expected coverage over held-out pairs and its mean, in
+percentage points (negative is overconfident); mean log density of held-out parameters; seconds of training.
+Mean over seeds, with the spread over seeds in brackets. The full table takes hours, most of them in the
+classifiers; --quick takes 2,000 draws of two observations.
+"""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from peer import print_markdown
+from tasks import TASKS
+
+from innverse import ConditionalINN
+from innverse.metrics import c2st, expected_coverage
+
+ROWS = (1000, 10_000, 100_000)
+SEEDS = (0, 1, 2)
+OBSERVATIONS, DRAWS = 10, 10_000
+QUICK_OBSERVATIONS, QUICK_DRAWS = 2, 2000
+COVERAGE_ROWS, COVERAGE_DRAWS = 1000, 200
+COLUMNS = ("c2st", "coverage", "bias", "log_prob", "seconds")
+
+
+def main():
+    """Run the tasks and print a table for each number of simulations."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few observations, few draws")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", category=UserWarning)
+    # The classifiers run side by side: one thread each.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    settings = eval(f"dict({options.settings})")
+    judges = {name: Judge(TASKS[name], options.quick) for name in options.tasks}
+    with ProcessPoolExecutor() as pool:
+        for rows in options.rows:
+            results = {}
+            for name, judge in judges.items():
+                for seed in options.seeds:
+                    result = judge.judge(rows, seed, settings, pool)
+                    results.setdefault(name, []).append(result)
+                    print(f"{rows} rows, {name}, seed {seed}: {result}", file=sys.stderr, flush=True)
+            print(f"\n{rows:,} simulations\n")
+            print_table(results)
+
+
+class Judge:
+    """A task with observations, their reference posteriors, and pairs held out."""
+
+    def __init__(self, task, quick):
+        self.task = task
+        self.draws = QUICK_DRAWS if quick else DRAWS
+        observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
+        self.y = task.sample(observations, 1000)[1]
+        self.references = [task.reference_posterior(y, self.draws, 2000 + i) for i, y in enumerate(self.y)]
+        self.held_out = task.sample(COVERAGE_ROWS, 3000)
+
+    def judge(self, rows, seed, settings, pool):
+        """Train and measure."""
+        x, y = self.task.sample(rows, 4000 + seed)
+        start = time.perf_counter()
+        model = ConditionalINN(bounds=self.task.bounds, random_state=seed, **settings).fit(x, y)
+        seconds = time.perf_counter() - start
+        samples = model.posterior(self.y, n=self.draws, random_state=seed)
+        accuracies = list(pool.map(c2st, self.references, samples))
+        coverage = expected_coverage(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
+        return dict(
+            c2st=float(np.mean(accuracies)),
+            coverage=100 * coverage.largest,
+            bias=100 * coverage.area,
+            log_prob=float(np.mean(model.log_prob(*self.held_out))),
+            seconds=seconds,
+        )
+
+
+def print_table(results):
+    """Print the mean and the spread over seeds."""
+    rows = []
+    for name, runs in results.items():
+        cells = []
+        for column in COLUMNS:
+            values = [run[column] for run in runs]
+            cells.append(f"{np.mean(values):.3g} ({np.std(values):.1g})")
+        rows.append([name, *cells])
+    header = ("task", "C2ST", "largest coverage error, pp", "mean, pp", "log density", "training, s")
+    print_markdown(header, rows)
+
+
+if __name__ == "__main__":
+    main()
