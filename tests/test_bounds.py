@@ -14,7 +14,7 @@ NOISE = 0.3
 def uniform():
     """x uniform in a square, y is x with noise: the posterior is a truncated normal."""
     rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, size=(4000, 2))
+    x = rng.uniform(-1, 1, size=(10_000, 2))
     return x, x + NOISE * rng.normal(size=x.shape)
 
 
@@ -40,8 +40,10 @@ def test_the_posterior_is_truncated_at_the_edge(fitted, y):
     samples = fitted.posterior([y, y], n=20_000, random_state=1)
     exact = truncated(y)
     quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+    # About 700 simulations lie within the noise of this observation, which know the outer quantiles to 0.023
+    # themselves: three times that.
     for column in samples.T:
-        assert np.quantile(column, quantiles) == pytest.approx(exact.ppf(quantiles), abs=0.05)
+        assert np.quantile(column, quantiles) == pytest.approx(exact.ppf(quantiles), abs=0.07)
 
 
 def test_the_density_integrates_to_one_inside_and_is_zero_outside(fitted):

@@ -5,7 +5,7 @@
 
 use super::coupling::{BackwardOperands, Coupling, Direction, Elementwise, Operands};
 use crate::kernels::dispatch::{Kernel, dispatch};
-use crate::kernels::elementwise::exp;
+use crate::kernels::elementwise::{bounded, exp, slope_of_bounded};
 use crate::kernels::vector::Vector;
 use crate::kernels::{ROWS, Real};
 use crate::subnet::Activation;
@@ -87,13 +87,10 @@ impl<T: Real> Kernel<T> for Couple<'_, T> {
         let len = self.active.len();
         assert!(self.raw_scale.len() >= len && self.shift.len() >= len && self.logdet.len() == ROWS);
         assert!(self.log_scale.len() >= len && self.unscaled.len() >= len && len.is_multiple_of(ROWS));
-        let (one, steepness) = (V::splat(T::one()), V::splat(self.clamp.recip()));
         for i in (0..len).step_by(V::LANES) {
             // SAFETY: every slice has `len` elements, a multiple of ROWS and so of LANES.
             unsafe {
-                let raw = V::load(self.raw_scale.as_ptr().add(i));
-                let bent = raw.mul(steepness);
-                let s = raw.div(bent.mul_add(bent, one).sqrt());
+                let s = bounded(V::load(self.raw_scale.as_ptr().add(i)), self.clamp);
                 let t = V::load(self.shift.as_ptr().add(i));
                 let active = V::load(self.active.as_ptr().add(i));
                 let logdet = self.logdet.as_mut_ptr().add(i % ROWS);
@@ -135,8 +132,7 @@ impl<T: Real> Kernel<T> for CoupleBackward<'_, T> {
             self.raw_scale.len() >= len && self.shift.len() >= len && self.logdet_cotangent.len() == ROWS
         );
         assert!(self.log_scale.len() >= len && self.unscaled.len() >= len && len.is_multiple_of(ROWS));
-        let (zero, one) = (V::splat(T::zero()), V::splat(T::one()));
-        let steepness = V::splat(self.clamp.recip());
+        let zero = V::splat(T::zero());
         for i in (0..len).step_by(V::LANES) {
             // SAFETY: every slice has `len` elements, a multiple of ROWS and so of LANES.
             unsafe {
@@ -154,11 +150,7 @@ impl<T: Real> Kernel<T> for CoupleBackward<'_, T> {
                         (outgoing, zero.sub(incoming.mul_add(u, g)), zero.sub(outgoing))
                     }
                 };
-                let bend = s.mul(steepness);
-                // 1 / (1 + (raw / clamp)^2) = 1 - (s / clamp)^2; rounding may take it below zero.
-                let flatness = bend.neg_mul_add(bend, one).max(zero);
-                let slope = flatness.mul(flatness.sqrt());
-                scale.mul(slope).store(self.raw_scale.as_mut_ptr().add(i));
+                scale.mul(slope_of_bounded(s, self.clamp)).store(self.raw_scale.as_mut_ptr().add(i));
                 shift.store(self.shift.as_mut_ptr().add(i));
                 outgoing.store(self.active.as_mut_ptr().add(i));
             }

@@ -60,6 +60,22 @@ pub fn ln<T: Real, V: Vector<T>>(x: V) -> V {
     n.mul_add(V::splat(T::LN_2.0), series.mul_add(f, n.mul(V::splat(T::LN_2.1))))
 }
 
+/// raw / sqrt(1 + (raw / clamp)^2): within the clamp, with slope 1 at 0.
+#[inline(always)]
+pub fn bounded<T: Real, V: Vector<T>>(raw: V, clamp: T) -> V {
+    let bent = raw.mul(V::splat(clamp.recip()));
+    raw.div(bent.mul_add(bent, V::splat(T::one())).sqrt())
+}
+
+/// The slope of `bounded` where its value is this.
+#[inline(always)]
+pub fn slope_of_bounded<T: Real, V: Vector<T>>(value: V, clamp: T) -> V {
+    let bent = value.mul(V::splat(clamp.recip()));
+    // 1 / (1 + (raw / clamp)^2) = 1 - (value / clamp)^2; rounding may take it below zero.
+    let flatness = bent.neg_mul_add(bent, V::splat(T::one())).max(V::splat(T::zero()));
+    flatness.mul(flatness.sqrt())
+}
+
 /// 1 - tanh(x) < 2^-54 beyond this.
 const TANH_EDGE: f64 = 19.1;
 

@@ -87,6 +87,10 @@ pub struct Outcome {
 /// there are. From there it falls exponentially, and the rows held out tell how far it should have.
 pub const FIRST_PENALTY: f64 = 1000.0;
 
+/// Progress from which patience counts where the penalty falls: half of its way down. Before, it may be the penalty alone
+/// that keeps a fit from improving.
+const LOOSENED_FROM: f64 = 0.5 * COOLING_FROM;
+
 /// Times that a fit goes back and halves its learning rate before it gives up.
 const MOST_ROLLBACKS: usize = 5;
 
@@ -149,7 +153,7 @@ pub fn fit<T: Real>(
         report(&epoch);
         history.push(epoch);
         keeper.judge(parameters, number, judged, !validation.is_empty());
-        let settled = looper.objective.settled(looper.progress(number as f64));
+        let settled = looper.settled(number);
         let stagnates = settled && keeper.waited(number, settled) >= settings.n_iter_no_change;
         if settings.early_stopping && stagnates && !looper.cools(number) {
             // The best weights, and not the last ones, are worth ending.
@@ -235,6 +239,13 @@ impl<T: Real> Loop<'_, T> {
             Schedule::Course => self.course.progress(epochs),
             Schedule::Constant => 1.0,
         }
+    }
+
+    /// Whether an epoch without improvement says that there is nothing left to gain.
+    fn settled(&self, epoch: usize) -> bool {
+        let progress = self.progress(epoch as f64);
+        let loosened = !self.settings.falling_penalty || progress >= LOOSENED_FROM;
+        loosened && self.objective.settled(progress)
     }
 
     /// The penalty on the weights with so many rows to train on.
