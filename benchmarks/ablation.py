@@ -15,7 +15,7 @@ import time
 import warnings
 
 import numpy as np
-from peer import print_markdown
+from peer import print_over_seeds
 
 from innverse import INN, ConditionalINN
 from innverse.baselines import RejectionABC
@@ -33,6 +33,7 @@ PROBLEMS = {
 SEEDS = (0, 1, 2)
 ROWS, OBSERVATIONS, DRAWS, CALIBRATION_ROWS, CALIBRATION_DRAWS = 100_000, 50, 1000, 5000, 200
 COLUMNS = ("mmd2", "resimulation", "calibration", "seconds")
+TITLES = ("method", "MMD²", "re-simulation error", "calibration error", "training, s")
 
 
 def methods(padding, seed):
@@ -68,7 +69,7 @@ def main():
                 print(f"{name}, seed {seed}, {method}: {results[method][-1]}", file=sys.stderr, flush=True)
             results.setdefault("a second reference", []).append(judge.floor)
         print(f"\n{name}, {rows:,} simulations\n")
-        print_table(results)
+        print_over_seeds(TITLES, results, COLUMNS, digits=2)
 
 
 class Judge:
@@ -113,18 +114,6 @@ class Judge:
             calibration=calibration,
             seconds=seconds,
         )
-
-
-def print_table(results):
-    """Print the mean and the spread over seeds."""
-    rows = []
-    for method, runs in results.items():
-        cells = []
-        for column in COLUMNS:
-            values = [run[column] for run in runs if column in run]
-            cells.append(f"{np.mean(values):.2g} ({np.std(values):.1g})" if values else "")
-        rows.append([method, *cells])
-    print_markdown(("method", "MMD²", "re-simulation error", "calibration error", "training, s"), rows)
 
 
 if __name__ == "__main__":

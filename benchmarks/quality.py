@@ -11,15 +11,15 @@ classifiers; --quick takes 2,000 draws of two observations.
 """
 
 import argparse
-import os
 import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-from peer import print_markdown
+from peer import print_over_seeds
 from tasks import TASKS
+from threadpoolctl import threadpool_limits
 
 from innverse import ConditionalINN
 from innverse.metrics import c2st, expected_coverage
@@ -30,6 +30,7 @@ OBSERVATIONS, DRAWS = 10, 10_000
 QUICK_OBSERVATIONS, QUICK_DRAWS = 2, 2000
 COVERAGE_ROWS, COVERAGE_DRAWS = 1000, 200
 COLUMNS = ("c2st", "coverage", "bias", "log_prob", "seconds")
+TITLES = ("task", "C2ST", "largest coverage error, pp", "mean, pp", "log density", "training, s")
 
 
 def main():
@@ -42,11 +43,10 @@ def main():
     parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
-    # The classifiers run side by side: one thread each.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings = eval(f"dict({options.settings})")
     judges = {name: Judge(TASKS[name], options.quick) for name in options.tasks}
-    with ProcessPoolExecutor() as pool:
+    # The classifiers run side by side: one thread each.
+    with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
         for rows in options.rows:
             results = {}
             for name, judge in judges.items():
@@ -55,7 +55,7 @@ def main():
                     results.setdefault(name, []).append(result)
                     print(f"{rows} rows, {name}, seed {seed}: {result}", file=sys.stderr, flush=True)
             print(f"\n{rows:,} simulations\n")
-            print_table(results)
+            print_over_seeds(TITLES, results, COLUMNS, digits=3)
 
 
 class Judge:
@@ -85,19 +85,6 @@ class Judge:
             log_prob=float(np.mean(model.log_prob(*self.held_out))),
             seconds=seconds,
         )
-
-
-def print_table(results):
-    """Print the mean and the spread over seeds."""
-    rows = []
-    for name, runs in results.items():
-        cells = []
-        for column in COLUMNS:
-            values = [run[column] for run in runs]
-            cells.append(f"{np.mean(values):.3g} ({np.std(values):.1g})")
-        rows.append([name, *cells])
-    header = ("task", "C2ST", "largest coverage error, pp", "mean, pp", "log density", "training, s")
-    print_markdown(header, rows)
 
 
 if __name__ == "__main__":
