@@ -104,7 +104,8 @@ def latent_dimension(
     random = check_random_state(random_state)
     seed = int(random.randint(SEED_BOUND))
     if model is None:
-        model = ConditionalINN(random_state=seed)
+        # The Jacobian is that of one network.
+        model = ConditionalINN(n_estimators=1, random_state=seed)
     if not model.__sklearn_is_fitted__():
         model.fit(x_table, y_table)
     rows = random.choice(len(y_table), size=min(OBSERVATIONS, len(y_table)), replace=False)
