@@ -177,11 +177,8 @@ class PosteriorEstimator(PairsEstimator):
 
         None where no rows were held out (`early_stopping=False`, `partial_fit`).
         """
-        from .metrics import CalibrationError
-
         check_is_fitted(self)
-        verdict = self.verdict_
-        return None if verdict is None else CalibrationError(verdict.confidences, verdict.inliers)
+        return None if self.verdict_ is None else self.verdict_.calibration
 
     def report(self) -> Verdict:
         """Print what to believe: how the posterior does on simulations held out of training.

@@ -254,7 +254,6 @@ class INN(PosteriorEstimator):
         noise = {name: terms[name] for name in ("y_noise", "padding_noise")} | {
             "first_y_noise": FIRST_Y_NOISE
         }
-        settings["falling_penalty"] = False
         settings["bidirectional"] = None if likelihood else terms
         settings["likelihood"] = noise if likelihood else None
         return settings

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
 from ._validation import FloatArray
+
+if TYPE_CHECKING:
+    from .metrics import CalibrationError
 
 # Rows held out that are looked at, over all networks: 500 show an error of 5 percentage points clearly, and
 # take a fraction of the time of a fit.
@@ -29,6 +32,8 @@ FAR = 3.0
 SHOWN_LEVELS = (0.5, 0.9)
 # Lower quantile of the normal distribution at `SIGNIFICANCE`.
 _DEVIATIONS = 2.33
+# Median absolute value of a standard normal number.
+_MEDIAN_DEVIATION = 0.6745
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +77,16 @@ class Verdict:
     recoverable: NDArray[np.bool_]
 
     @property
+    def calibration(self) -> CalibrationError:
+        """Confidences and inliers, with the errors that they make."""
+        from .metrics import CalibrationError
+
+        return CalibrationError(self.confidences, self.inliers)
+
+    @property
     def calibration_error(self) -> FloatArray:
         """Median over confidences of the absolute error of the inliers, (dx,)."""
-        return np.asarray(np.median(np.abs(self.inliers - self.confidences[:, np.newaxis]), axis=0))
+        return self.calibration.median
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers."""
@@ -94,15 +106,20 @@ class Verdict:
     def _row(self, column: int) -> str:
         calibrated = "calibrated"
         if self.chance[column] < SIGNIFICANCE:
-            error = float(np.mean(self.inliers[:, column] - self.confidences))
             # Intervals of the right mean width may still lie in the wrong place.
-            limit = _DEVIATIONS * (1 / 12 / self.rows) ** 0.5
-            calibrated = "too narrow" if error < -limit else "too wide" if error > limit else "off centre"
+            calibrated = self._named(self.inliers[:, column], "too narrow", "off centre", "too wide")
         known = "" if self.recoverable[column] else ", posterior equals prior"
         return (
             f"{self.names[column]:<24.24} {self.narrowing[column]:>9.2f}x {100 * self.skill[column]:>6.1f} % "
             f"{100 * self.calibration_error[column]:>9.1f} %  {calibrated}{known}"
         )
+
+    def _named(self, shares: FloatArray, below: str, equal: str, above: str) -> str:
+        """Name the mean error of shares, (k,), that should equal the confidences, by its sign."""
+        error = float(np.mean(shares - self.confidences))
+        # The mean over all levels is that of one uniform number for each row.
+        limit = _DEVIATIONS * (1 / 12 / self.rows) ** 0.5
+        return below if error < -limit else above if error > limit else equal
 
     def _joint(self) -> str:
         if self.coverage is None:
@@ -112,18 +129,14 @@ class Verdict:
             f"{100 * level:.0f} % regions hold {100 * share:.0f} %"
             for level, share in zip(SHOWN_LEVELS, held, strict=True)
         ]
-        error = float(np.mean(self.coverage - self.confidences))
-        limit = _DEVIATIONS * (1 / 12 / self.rows) ** 0.5
-        word = (
-            "overconfident" if error < -limit else "wider than need be" if error > limit else "as they should"
-        )
+        word = self._named(self.coverage, "overconfident", "as they should", "wider than need be")
         return f"All parameters together: {', '.join(parts)}: {word}."
 
     def __str__(self) -> str:
         """Return the report, a few lines of text."""
         header = f"{'parameter':<24} {'narrower':>10} {'skill':>8} {'calib. error':>11}"
         rows = [self._row(column) for column in range(len(self.names))]
-        chance = 100 * 0.6745 * (0.5 * 0.5 / self.rows) ** 0.5
+        chance = 100 * _MEDIAN_DEVIATION * (0.5 * 0.5 / self.rows) ** 0.5
         return "\n".join(
             [
                 f"Judged on {self.rows} simulations held out of training.",
@@ -168,30 +181,31 @@ def judge(
     from .metrics import calibration_error
 
     chosen = [rows[: MOST_ROWS // len(networks)] for rows in held_out]
-    if not any(chosen):
+    if not all(chosen):
         return None
-    draws, densities = [], []
-    for i, (network, rows) in enumerate(zip(networks, chosen, strict=True)):
-        if rows:
-            samples = network.posterior(y[rows], DRAWS, seed + i, threads).reshape(len(rows), DRAWS, -1)
-            draws.append(samples)
-            densities.append(_densities(network, samples, x[rows], y[rows], threads))
+    draws = [
+        network.posterior(y[rows], DRAWS, seed + i, threads).reshape(len(rows), DRAWS, -1)
+        for i, (network, rows) in enumerate(zip(networks, chosen, strict=True))
+    ]
     samples = np.concatenate(draws)
-    truth = x[np.concatenate([np.asarray(rows, dtype=int) for rows in chosen])]
+    truth = x[np.concatenate(chosen)]
     central = calibration_error(samples, truth)
+    covered = [
+        _coverage(network, drawn, x[rows], y[rows], central.confidences, threads)
+        for network, drawn, rows in zip(networks, draws, chosen, strict=True)
+    ]
     centre, spread = np.median(x, axis=0), networks[0].x_spread()
     samples, truth, x = (_scaled(values, centre, spread) for values in (samples, truth, x))
     deviation = np.sqrt(samples.var(axis=1).mean(axis=0))
     skill, recoverable = _skill(samples, truth, x)
-    coverage = None
-    if not any(density is None for density in densities):
-        coverage = _coverage(np.concatenate([d for d in densities if d is not None]), central.confidences)
+    known = [coverage for coverage in covered if coverage is not None]
     return Verdict(
         names=names,
         rows=len(truth),
         confidences=central.confidences,
         inliers=central.inliers,
-        coverage=coverage,
+        # All networks have as many rows, so that the mean over them is that over the rows.
+        coverage=np.mean(known, axis=0) if len(known) == len(covered) else None,
         chance=_chance(samples, truth),
         narrowing=np.maximum(x.std(axis=0), LEAST_SPREAD) / np.maximum(deviation, LEAST_SPREAD),
         skill=skill,
@@ -204,24 +218,19 @@ def _scaled(values: FloatArray, centre: FloatArray, spread: FloatArray) -> Float
     return np.clip((values - centre) / spread, -FARTHEST, FARTHEST)
 
 
-def _densities(
-    network: _core.Model, samples: FloatArray, x: FloatArray, y: FloatArray, threads: int
+def _coverage(
+    network: _core.Model, samples: FloatArray, x: FloatArray, y: FloatArray, levels: FloatArray, threads: int
 ) -> FloatArray | None:
-    """Log densities of the truths and of the draws, (m, 1 + n); None where there is no density."""
-    m, n, columns = samples.shape
-    points = np.concatenate([x[:, np.newaxis], samples], axis=1).reshape(m * (n + 1), columns)
+    """Share of the truths within regions of highest density, (k,); None where there is no density."""
+    from .metrics import expected_coverage
+
+    def log_prob(x: FloatArray, y: FloatArray) -> FloatArray:
+        return network.log_prob(x, y, threads)
+
     try:
-        return network.log_prob(points, np.repeat(y, n + 1, axis=0), threads).reshape(m, n + 1)
+        return expected_coverage(samples, x, y, log_prob=log_prob, levels=levels).coverage
     except ValueError:
         return None
-
-
-def _coverage(densities: FloatArray, levels: FloatArray) -> FloatArray:
-    """Share of the truths within regions of highest density, see `innverse.metrics.expected_coverage`."""
-    from .metrics._curve import coverage_at
-    from .metrics._ranks import intervals
-
-    return coverage_at(levels, *intervals(-densities[:, 1:], -densities[:, 0]))
 
 
 def _chance(samples: FloatArray, truth: FloatArray) -> FloatArray:
