@@ -7,7 +7,7 @@ use crate::inn::{self, Settings, Trained};
 use crate::layout::Layout;
 use crate::model::{Model, samples_for};
 use crate::random::{Purpose, Seed};
-use crate::train::fit::{Epoch, Outcome};
+use crate::train::fit::{self, Epoch, Outcome};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -34,7 +34,7 @@ pub fn fit(
 ) -> Result<(Ensemble, Vec<Outcome>)> {
     let report = Mutex::new(report);
     let fit_member = |(i, &seed): (usize, &Seed)| {
-        let training = inn::TrainingSettings { seed, ..settings.training };
+        let training = fit::Settings { seed, ..settings.training };
         let settings = Settings { training, ..settings.clone() };
         let previous = previous.map(|ensemble| &ensemble.members[i]);
         inn::fit(x, y, &settings, previous, stop, |epoch| {
@@ -101,6 +101,9 @@ impl Ensemble {
 
     /// log p(x | y) of the density that `posterior` draws from, for rows of x and y, in the user's units.
     pub fn log_prob(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Vec<f64>> {
+        if self.members.len() == 1 {
+            return self.first().log_prob(x, y);
+        }
         let densities = self.members.iter().map(|member| member.model.log_prob(x, y));
         let densities = densities.collect::<Result<Vec<_>>>()?;
         let share = -(densities.len() as f64).ln();
@@ -111,9 +114,6 @@ impl Ensemble {
             }
             largest + share + densities.iter().map(|d| (d[row] - largest).exp()).sum::<f64>().ln()
         };
-        if let [single] = &densities[..] {
-            return Ok(single.clone());
-        }
         Ok((0..x.nrows()).map(mixed).collect())
     }
 

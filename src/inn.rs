@@ -9,7 +9,6 @@ use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::train::bidirectional::{self, Bidirectional};
-pub use crate::train::fit::Settings as TrainingSettings;
 use crate::train::fit::{self, Epoch, Outcome};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
@@ -172,14 +171,13 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     let architecture = architecture.random(seed)?;
     // Rows held out must not be known to anything that is fitted.
     let (_, rows) = fit::split(x.nrows(), &settings.training);
-    let scaling = |data: ArrayView2<f64>, bounds| Scaling::fit(data.select(Axis(0), &rows).view(), bounds).0;
-    let (x_scaling, y_scaling) = (scaling(x, settings.bounds.as_deref()), scaling(y, None));
-    let scaled =
-        |scaling: &Scaling, data: ArrayView2<f64>| scaling.standardise(data.select(Axis(0), &rows).view());
-    let scaled_y = scaled(&y_scaling, y);
-    let novelty = Novelty::fit(scaled_y.view(), seed);
+    let (x, y) = (x.select(Axis(0), &rows), y.select(Axis(0), &rows));
+    let (x_scaling, _) = Scaling::fit(x.view(), settings.bounds.as_deref());
+    let (y_scaling, _) = Scaling::fit(y.view(), None);
+    let y = y_scaling.standardise(y.view());
+    let novelty = Novelty::fit(y.view(), seed);
     let regression = if layout.conditional {
-        Regression::fit(scaled(&x_scaling, x).view(), scaled_y.view())
+        Regression::fit(x_scaling.standardise(x.view()).view(), y.view())
     } else {
         None
     };
@@ -222,11 +220,10 @@ fn check_bounds(x: ArrayView2<f64>, bounds: &[(f64, f64)]) -> Result<()> {
         let needs = format!("one pair for each of the {} columns of x", x.ncols());
         return Err(Error::setting("bounds", format!("{} pairs", bounds.len()), needs));
     }
-    let infinite = |value: f64, other: f64| value.is_finite() || value == other;
     for &(low, high) in bounds {
-        let sensible = low < high && infinite(low, f64::NEG_INFINITY) && infinite(high, f64::INFINITY);
-        // The width of the interval must be a number too.
-        if !sensible || (low.is_finite() && high.is_finite() && !(high - low).is_finite()) {
+        // NaN is in no order. The width of an interval must be a number too.
+        let ordered = low < high;
+        if !ordered || (low.is_finite() && high.is_finite() && (high - low).is_infinite()) {
             let needs = "pairs (low, high) with low < high";
             return Err(Error::setting("bounds", format!("({low}, {high})"), needs));
         }

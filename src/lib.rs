@@ -2,6 +2,8 @@
 //!
 //! Arrows point one way: bindings -> model, train, store -> flow, loss -> subnet -> tiles, kernels, random, error.
 
+/// The Cholesky factor of a covariance.
+pub mod cholesky;
 /// Several networks used as one.
 pub mod ensemble;
 /// One enum for everything that can go wrong.

@@ -362,7 +362,7 @@ impl Model {
         if y.nrows() != rows {
             return Err(Error::Rows { x: rows, y: y.nrows() });
         }
-        let z = z.to_owned();
+        let z = z.as_standard_layout().into_owned();
         let y = self.y_scaling.standardise(y);
         let mut values = vec![0.0; rows * layout.x];
         self.for_each_tile(&mut values, layout.x, rows, |tile, rows, workspace, out| {

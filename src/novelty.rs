@@ -4,16 +4,16 @@
 //!
 //! A further simulation is called novel with at most the stated probability, whatever the distribution.
 
+use crate::cholesky::{self, solve_lower};
 use crate::random::{Purpose, Seed, permutation};
-use crate::regression::cholesky;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// A test of observations, in scaled columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Novelty {
-    /// Inverse of the Cholesky factor of the covariance, row by row: makes columns uncorrelated.
-    pub whitening: Vec<f64>,
+    /// Cholesky factor of the covariance: dividing by it makes columns uncorrelated.
+    pub factor: Vec<f64>,
     /// Whitened simulations that distances are taken to, row by row.
     pub reference: Vec<f32>,
     /// Distances beyond this are novel.
@@ -23,7 +23,7 @@ pub struct Novelty {
 }
 
 /// Probability of a false alarm, where there are enough simulations to tell.
-pub const FALSE_ALARM: f64 = 0.001;
+const FALSE_ALARM: f64 = 0.001;
 /// Simulations that distances are taken to, at most, and no more than half of all.
 const MOST_REFERENCES: usize = 2000;
 /// Other simulations whose distances tell what is usual, at most.
@@ -46,18 +46,17 @@ impl Novelty {
         let centred = &y - &mean;
         let mut covariance = centred.t().dot(&centred) / y.nrows() as f64;
         covariance.diag_mut().iter_mut().for_each(|value| *value += LEAST_VARIANCE);
-        let whitening = invert(&cholesky(&covariance)?);
         let mut novelty = Self {
-            whitening: whitening.into_raw_vec_and_offset().0,
+            factor: cholesky::factor(&covariance)?,
             reference: Vec::with_capacity(references * columns),
             threshold: f64::INFINITY,
             false_alarm: 0.0,
         };
         for &row in &order[..references] {
-            novelty.reference.extend(novelty.whiten(&y.row(row).to_vec()));
+            novelty.reference.extend(novelty.whiten(y.row(row)));
         }
         let rows = &order[references..references + trials];
-        let distance = |&row: &usize| novelty.distance(&y.row(row).to_vec());
+        let distance = |&row: &usize| novelty.distance(y.row(row));
         let mut distances: Vec<f64> = rows.par_iter().map(distance).collect();
         distances.sort_unstable_by(f64::total_cmp);
         // Among trials + 1 equally likely ranks, those above this one are at most the false alarms.
@@ -67,13 +66,14 @@ impl Novelty {
         Some(novelty)
     }
 
-    fn whiten(&self, y: &[f64]) -> Vec<f32> {
-        let row = |c: usize| &self.whitening[c * y.len()..c * y.len() + c + 1];
-        (0..y.len()).map(|c| row(c).iter().zip(y).map(|(w, y)| w * y).sum::<f64>() as f32).collect()
+    fn whiten(&self, y: ArrayView1<f64>) -> Vec<f32> {
+        let mut whitened = y.to_vec();
+        solve_lower(&self.factor, &mut whitened);
+        whitened.iter().map(|&value| value as f32).collect()
     }
 
     /// Distance to the nearest reference.
-    fn distance(&self, y: &[f64]) -> f64 {
+    fn distance(&self, y: ArrayView1<f64>) -> f64 {
         let whitened = self.whiten(y);
         let square = |reference: &[f32]| -> f32 {
             reference.iter().zip(&whitened).map(|(a, b)| (a - b) * (a - b)).sum()
@@ -84,40 +84,23 @@ impl Novelty {
 
     /// Distance of each row of scaled y in units of the threshold: novel are those beyond 1.
     pub fn test(&self, y: &Array2<f64>) -> Vec<f64> {
-        let rows: Vec<Vec<f64>> = y.rows().into_iter().map(|row| row.to_vec()).collect();
-        let relative = |row: &Vec<f64>| {
-            let distance = self.distance(row);
-            match () {
-                () if distance <= self.threshold => distance / self.threshold.max(f64::MIN_POSITIVE),
-                // A row whose distance is no number is farther than any.
-                () if distance.is_nan() || self.threshold == 0.0 => f64::INFINITY,
-                () => distance / self.threshold,
-            }
+        // The simulations may all be the same.
+        let unit = self.threshold.max(f64::MIN_POSITIVE);
+        let relative = |row: usize| {
+            let distance = self.distance(y.row(row)) / unit;
+            // A row whose distance is no number is farther than any.
+            if distance.is_nan() { f64::INFINITY } else { distance }
         };
-        rows.par_iter().map(relative).collect()
+        (0..y.nrows()).into_par_iter().map(relative).collect()
     }
 
     /// Whether its numbers make sense for so many columns of y.
     pub fn fits(&self, columns: usize) -> bool {
-        let lengths = self.whitening.len() == columns.saturating_mul(columns)
+        let lengths = self.factor.len() == columns.saturating_mul(columns)
             && !self.reference.is_empty()
             && self.reference.len().is_multiple_of(columns.max(1));
         lengths && self.threshold >= 0.0 && (0.0..=1.0).contains(&self.false_alarm)
     }
-}
-
-/// The inverse of a lower triangular matrix.
-fn invert(lower: &Array2<f64>) -> Array2<f64> {
-    let n = lower.nrows();
-    let mut inverse = Array2::zeros((n, n));
-    for j in 0..n {
-        inverse[[j, j]] = 1.0 / lower[[j, j]];
-        for i in j + 1..n {
-            let sum: f64 = (j..i).map(|k| lower[[i, k]] * inverse[[k, j]]).sum();
-            inverse[[i, j]] = -sum / lower[[i, i]];
-        }
-    }
-    inverse
 }
 
 #[cfg(test)]

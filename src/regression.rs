@@ -2,6 +2,7 @@
 //! the residuals made uncorrelated. For a linear problem with normal noise nothing is left to learn; everywhere else the
 //! network starts from the best linear answer instead of from the prior.
 
+use crate::cholesky::{self, solve_lower, solve_upper};
 use ndarray::{Array2, ArrayView2};
 
 /// v = L^-1 (x - A y - b), with L the Cholesky factor of the residuals' covariance; of scaled columns.
@@ -33,11 +34,13 @@ impl Regression {
         let design = Array2::from_shape_fn((rows, dy + 1), |(r, c)| if c < dy { y[[r, c]] } else { 1.0 });
         let mut normal = design.t().dot(&design);
         normal.diag_mut().iter_mut().for_each(|value| *value += RIDGE);
-        let root = cholesky(&normal)?;
+        let root = cholesky::factor(&normal)?;
         let moments = design.t().dot(&x);
         let mut solution = Array2::zeros((dy + 1, dx));
         for c in 0..dx {
-            let column = solve_upper(&root, &solve_lower(&root, &moments.column(c).to_vec()));
+            let mut column = moments.column(c).to_vec();
+            solve_lower(&root, &mut column);
+            solve_upper(&root, &mut column);
             solution.column_mut(c).iter_mut().zip(column).for_each(|(to, value)| *to = value);
         }
         let residuals = &x - &design.dot(&solution);
@@ -47,11 +50,10 @@ impl Regression {
             let is_constant = x.column(c).iter().all(|v| *v == x[[0, c]]);
             *value += if is_constant { 1.0 } else { LEAST_RESIDUAL * LEAST_RESIDUAL };
         }
-        let factor = cholesky(&covariance)?;
         Some(Self {
             intercept: solution.row(dy).to_vec(),
             coefficients: solution.slice(ndarray::s![..dy, ..]).t().iter().copied().collect(),
-            factor: factor.into_raw_vec_and_offset().0,
+            factor: cholesky::factor(&covariance)?,
         })
     }
 
@@ -68,12 +70,8 @@ impl Regression {
 
     /// x -> v, in place.
     pub fn take_out(&self, x: &mut [f64], y: &[f64]) {
-        let columns = self.columns();
-        for c in 0..columns {
-            let row = &self.factor[c * columns..(c + 1) * columns];
-            let before: f64 = row[..c].iter().zip(&*x).map(|(l, v)| l * v).sum();
-            x[c] = (x[c] - self.predicted(c, y) - before) / row[c];
-        }
+        x.iter_mut().enumerate().for_each(|(c, value)| *value -= self.predicted(c, y));
+        solve_lower(&self.factor, x);
     }
 
     /// v -> x, in place.
@@ -100,47 +98,6 @@ impl Regression {
         let mut numbers = self.intercept.iter().chain(&self.coefficients).chain(&self.factor);
         lengths && numbers.all(|v| v.is_finite()) && (0..x).all(|c| self.factor[c * x + c] > 0.0)
     }
-}
-
-/// The lower triangular L with L L' = matrix; `None` where rounding leaves it not positive.
-pub fn cholesky(matrix: &Array2<f64>) -> Option<Array2<f64>> {
-    let n = matrix.nrows();
-    let mut lower = Array2::zeros((n, n));
-    for i in 0..n {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| lower[[i, k]] * lower[[j, k]]).sum();
-            let rest = matrix[[i, j]] - sum;
-            if i == j {
-                if !(rest > 0.0 && rest.is_finite()) {
-                    return None;
-                }
-                lower[[i, i]] = rest.sqrt();
-            } else {
-                lower[[i, j]] = rest / lower[[j, j]];
-            }
-        }
-    }
-    Some(lower)
-}
-
-/// L^-1 b
-fn solve_lower(lower: &Array2<f64>, b: &[f64]) -> Vec<f64> {
-    let mut solution: Vec<f64> = Vec::with_capacity(b.len());
-    for (i, &value) in b.iter().enumerate() {
-        let sum: f64 = solution.iter().enumerate().map(|(k, s)| lower[[i, k]] * s).sum();
-        solution.push((value - sum) / lower[[i, i]]);
-    }
-    solution
-}
-
-/// L'^-1 b
-fn solve_upper(lower: &Array2<f64>, b: &[f64]) -> Vec<f64> {
-    let mut solution = b.to_vec();
-    for i in (0..b.len()).rev() {
-        let sum: f64 = (i + 1..b.len()).map(|k| lower[[k, i]] * solution[k]).sum();
-        solution[i] = (solution[i] - sum) / lower[[i, i]];
-    }
-    solution
 }
 
 #[cfg(test)]

@@ -91,8 +91,8 @@ fn member_tensors(trained: &Trained, prefix: &str, with_moments: bool) -> Vec<(S
             tensors.push((name.into(), double(values)));
         }
     }
-    if let Some(Novelty { whitening, reference, threshold, false_alarm }) = &model.novelty {
-        tensors.push(("novelty.whitening".into(), double(whitening)));
+    if let Some(Novelty { factor, reference, threshold, false_alarm }) = &model.novelty {
+        tensors.push(("novelty.factor".into(), double(factor)));
         tensors.push(("novelty.reference".into(), single(reference)));
         tensors.push(("novelty.limits".into(), double(&[*threshold, *false_alarm])));
     }
@@ -195,10 +195,10 @@ impl Tensors<'_> {
         if self.tensors.tensor(&format!("{}novelty.limits", self.prefix)).is_err() {
             return Ok(None);
         }
-        let whitening = self.double("novelty.whitening", columns.saturating_mul(columns))?;
+        let factor = self.double("novelty.factor", columns.saturating_mul(columns))?;
         let reference = self.single("novelty.reference", None)?;
         let limits = self.double("novelty.limits", 2)?;
-        let novelty = Novelty { whitening, reference, threshold: limits[0], false_alarm: limits[1] };
+        let novelty = Novelty { factor, reference, threshold: limits[0], false_alarm: limits[1] };
         let wrong = || Error::Format("its test of observations does not fit its columns".into());
         novelty.fits(columns).then_some(Some(novelty)).ok_or_else(wrong)
     }

@@ -50,11 +50,10 @@ impl Elementwise for Affine {
     }
 
     fn backward<T: Real>(&self, direction: Direction, operands: BackwardOperands<T>) {
-        let BackwardOperands { raw, active, logdet, kept } = operands;
+        let BackwardOperands { raw, active, logdet: logdet_cotangent, kept } = operands;
         let (raw_scale, shift) = raw.split_at_mut(active.len());
         let (log_scale, unscaled) = kept.split_at(active.len());
         let clamp = T::of(self.clamp);
-        let logdet_cotangent = logdet;
         dispatch(CoupleBackward {
             direction,
             clamp,

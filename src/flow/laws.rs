@@ -3,6 +3,7 @@
 
 use super::affine::AffineCoupling;
 use super::chain::Chain;
+use super::coupling::Direction;
 use super::learned_linear::LearnedLinear;
 use super::orthogonal::Orthogonal;
 use super::shuffle::Shuffle;
@@ -34,12 +35,6 @@ struct Trial<'a> {
 struct Image {
     state: Vec<f64>,
     logdet: Vec<f64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Direction {
-    Forward,
-    Inverse,
 }
 
 fn random_tile(columns: usize, rows: usize, stream: &mut Stream) -> Vec<f64> {

@@ -58,7 +58,10 @@ pub unsafe trait Vector<T: Real>: Copy {
     /// 1 / self to the last bit or two.
     fn reciprocal(self) -> Self;
     /// `value` in the lanes where `self > 0`, zero elsewhere.
-    fn where_positive(self, value: Self) -> Self;
+    #[inline(always)]
+    fn where_positive(self, value: Self) -> Self {
+        self.choose(value, Self::splat(T::zero()))
+    }
     /// `yes` in the lanes where `self > 0`, `no` elsewhere.
     fn choose(self, yes: Self, no: Self) -> Self;
     /// n and m of a positive normal number m 2^n with 1 <= m < 2.
@@ -166,10 +169,6 @@ macro_rules! portable {
             #[inline(always)]
             fn reciprocal(self) -> Self {
                 Self(self.0.map(|a| 1.0 / a))
-            }
-            #[inline(always)]
-            fn where_positive(self, value: Self) -> Self {
-                self.map(value, |a, b| if a > 0.0 { b } else { 0.0 })
             }
             #[inline(always)]
             fn choose(self, yes: Self, no: Self) -> Self {

@@ -147,13 +147,6 @@ vector!(
             let error = self.neg_mul_add(guess, Self::splat(1.0));
             guess.mul_add(error, guess)
         }
-        fn where_positive(self, value: Self) -> Self {
-            // SAFETY: see the impl.
-            unsafe {
-                let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
-                Self(_mm512_maskz_mov_ps(mask, value.0))
-            }
-        }
         fn choose(self, yes: Self, no: Self) -> Self {
             // SAFETY: see the impl.
             unsafe {
@@ -212,13 +205,6 @@ vector!(
         }
         fn reciprocal(self) -> Self {
             Self::splat(1.0).div(self)
-        }
-        fn where_positive(self, value: Self) -> Self {
-            // SAFETY: see the impl.
-            unsafe {
-                let mask = _mm512_cmp_pd_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_pd());
-                Self(_mm512_maskz_mov_pd(mask, value.0))
-            }
         }
         fn choose(self, yes: Self, no: Self) -> Self {
             // SAFETY: see the impl.
@@ -285,13 +271,6 @@ vector!(
             let error = self.neg_mul_add(guess, Self::splat(1.0));
             guess.mul_add(error, guess)
         }
-        fn where_positive(self, value: Self) -> Self {
-            // SAFETY: see the impl.
-            unsafe {
-                let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
-                Self(_mm256_and_ps(mask, value.0))
-            }
-        }
         fn choose(self, yes: Self, no: Self) -> Self {
             // SAFETY: see the impl.
             unsafe {
@@ -355,13 +334,6 @@ vector!(
         }
         fn reciprocal(self) -> Self {
             Self::splat(1.0).div(self)
-        }
-        fn where_positive(self, value: Self) -> Self {
-            // SAFETY: see the impl.
-            unsafe {
-                let mask = _mm256_cmp_pd::<_CMP_GT_OQ>(self.0, _mm256_setzero_pd());
-                Self(_mm256_and_pd(mask, value.0))
-            }
         }
         fn choose(self, yes: Self, no: Self) -> Self {
             // SAFETY: see the impl.

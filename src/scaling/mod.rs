@@ -51,10 +51,11 @@ impl Scaling {
         let mut constant = Vec::new();
         let columns = data.columns().into_iter().enumerate().map(|(c, column)| {
             let bounds = bounds.map_or((f64::NEG_INFINITY, f64::INFINITY), |bounds| bounds[c]);
-            Column::fit(column, bounds).unwrap_or_else(|column| {
+            let (column, is_constant) = Column::fit(column, bounds);
+            if is_constant {
                 constant.push(c);
-                column
-            })
+            }
+            column
         });
         (Self { columns: columns.collect() }, constant)
     }
@@ -76,8 +77,8 @@ impl Scaling {
 }
 
 impl Column {
-    /// `Err` where the column is constant.
-    fn fit(values: ArrayView1<f64>, (low, high): (f64, f64)) -> Result<Self, Self> {
+    /// Also tells whether the column is constant.
+    fn fit(values: ArrayView1<f64>, (low, high): (f64, f64)) -> (Self, bool) {
         let (mean, spread) = moments(values.iter().copied());
         let largest = values.iter().fold(0.0f64, |a, &b| a.max(b.abs()));
         // Rounding alone leaves a deviation of this size.
@@ -86,13 +87,13 @@ impl Column {
         let mut free: Vec<f64> = values.iter().map(|&value| support.free(value)).collect();
         if is_constant {
             let shift = free.first().copied().unwrap_or(0.0);
-            return Err(Self { support, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 });
+            return (Self { support, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 }, true);
         }
         let (shift, scale) = robust_moments(&mut free);
         let spread = if support == Support::Line { scale } else { robust_moments(&mut values.to_vec()).1 };
         let farthest = free.iter().map(|v| ((v - shift) / scale).abs()).fold(0.0, f64::max);
         let reach = if farthest > OUTLYING { REACH } else { f64::INFINITY };
-        Ok(Self { support, shift, scale, reach, spread })
+        (Self { support, shift, scale, reach, spread }, false)
     }
 
     fn standardise(&self, value: f64) -> f64 {
@@ -193,7 +194,7 @@ mod tests {
     }
 
     fn fit(values: &[f64]) -> Column {
-        Column::fit(ArrayView1::from(values), (f64::NEG_INFINITY, f64::INFINITY)).unwrap()
+        Column::fit(ArrayView1::from(values), (f64::NEG_INFINITY, f64::INFINITY)).0
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
         values[0] = 1e4;
         let edges = [(f64::NEG_INFINITY, f64::INFINITY), (-20.0, f64::INFINITY), (-20.0, 1e5)];
         for (low, high) in edges {
-            let column = Column::fit(ArrayView1::from(&values), (low, high)).unwrap();
+            let column = Column::fit(ArrayView1::from(&values), (low, high)).0;
             for value in [-3.0f64, 0.5, 11.0, 400.0, 2000.0] {
                 let h = 1e-5 * value.abs();
                 let slope = (column.standardise(value + h) - column.standardise(value - h)) / (2.0 * h);

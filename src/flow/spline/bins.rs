@@ -11,6 +11,7 @@ use crate::kernels::vector::Vector;
 /// errors included: with 0.1 eight trained blocks still invert single precision within 1e-5 of the norm, with 0.01 they do
 /// not, and the densities are as good (kinematics and six tasks of the benchmark).
 const LEAST_BIN: f64 = 0.1;
+
 /// Where the numbers of one vector of one column are: parameter p is `stride` times p further on. Of what is kept, the
 /// first is the log scale, then the unscaled number, the bent one's argument, and the spline's own parameters.
 #[derive(Clone, Copy)]
@@ -23,6 +24,7 @@ pub struct Shape<V> {
     pub least: V,
 }
 
+/// Numbers before a spline's own, among the raw parameters and among what is kept.
 pub const WIDTHS_IN_RAW: usize = 2;
 pub const WIDTHS_IN_KEPT: usize = 3;
 
@@ -42,9 +44,7 @@ impl<V> Shape<V> {
             least: constant(least),
         }
     }
-}
 
-impl<V> Shape<V> {
     /// Width or height of a bin with this share.
     #[inline(always)]
     pub fn size<T: Real>(&self, share: V) -> V

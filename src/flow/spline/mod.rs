@@ -19,6 +19,7 @@ use piece::{Piece, Weights, bend_of_log_slope, derivatives, fraction, root, slop
 
 /// Half the width of the interval that the spline bends: nearly all of a standard normal.
 const BOUND: f64 = 4.0;
+
 /// A scale, a shift and a spline.
 #[derive(Clone, Debug)]
 pub struct Spline {
