@@ -34,7 +34,7 @@ pub fn fit(
 ) -> Result<(Ensemble, Vec<Outcome>)> {
     let report = Mutex::new(report);
     let fit_member = |(i, &seed): (usize, &Seed)| {
-        let training = fit::Settings { seed, ..settings.training };
+        let training = fit::Settings { seed, split: seed, ..settings.training };
         let settings = Settings { training, ..settings.clone() };
         let previous = previous.map(|ensemble| &ensemble.members[i]);
         inn::fit(x, y, &settings, previous, stop, |epoch| {

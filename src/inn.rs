@@ -5,15 +5,17 @@ use crate::flow::Keep;
 use crate::layout::Layout;
 use crate::model::{Architecture, Coupling, Mixing, Model, SamplingNoise};
 use crate::novelty::Novelty;
+use crate::random::Purpose;
 use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
+use crate::surrogate::{self, Surrogate};
 use crate::train::bidirectional::{self, Bidirectional};
-use crate::train::fit::{self, Epoch, Outcome};
+use crate::train::fit::{self, Ending, Epoch, Outcome, Supply};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis};
 use std::sync::atomic::AtomicBool;
 
 /// Everything a fit can be told.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub recompute: bool,
     /// What is minimised.
     pub objective: Objective,
+    /// Whether a new network learns from a simulator that is learned first, and how.
+    pub surrogate: Option<surrogate::Course>,
     /// The training loop.
     pub training: fit::Settings,
 }
@@ -114,24 +118,39 @@ pub fn fit(
     settings: &Settings,
     previous: Option<&Trained>,
     stop: &AtomicBool,
-    report: impl FnMut(&Epoch),
+    mut report: impl FnMut(&Epoch) + Send,
 ) -> Result<(Trained, Outcome)> {
     check_data(x, y)?;
     if let Some(bounds) = &settings.bounds {
         check_bounds(x, bounds)?;
     }
+    train(x, y, settings, previous, stop, &mut report)
+}
+
+/// The same for data that is checked, or has no columns of y.
+pub(crate) fn train(
+    x: ArrayView2<f64>,
+    y: ArrayView2<f64>,
+    settings: &Settings,
+    previous: Option<&Trained>,
+    stop: &AtomicBool,
+    report: &mut (dyn FnMut(&Epoch) + Send),
+) -> Result<(Trained, Outcome)> {
     let Trained { mut model, mut moments } = match previous {
         Some(previous) => continue_from(previous, x.ncols(), y.ncols())?,
         None => start(x, y, settings)?,
     };
-    let y = model.y_scaling.standardise(y);
-    let single = |table: &Array2<f64>| table.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-    let (x, y) = (single(&model.seen_x(x, Some(&y))), single(&y));
+    let surrogate = match (&settings.surrogate, previous) {
+        (Some(course), None) => Surrogate::fit(x, y, settings, course, stop, report)?,
+        _ => None,
+    };
     let layout = model.layout();
     model.architecture.noise = settings.objective.sampling_noise(&layout);
+    let (x, y) = model.network_columns(x, y);
     let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
     let chain = model.chain().clone();
     let batch = settings.training.batch_size.min(data.rows());
+    let batch = surrogate.as_ref().map_or(batch, |surrogate| batch.max(surrogate.course.batch_size));
     let mut objective: Box<dyn objective::Objective<f32>> = match &settings.objective {
         // Its tiles wait for the whole batch: their hidden layers would not stay in the cache until the backward.
         Objective::Bidirectional(terms) => {
@@ -143,12 +162,91 @@ pub fn fit(
             Box::new(Likelihood::new(&chain, layout, *noise, keep, batch))
         }
     };
-    let parameters = &mut model.parameters;
-    let outcome =
-        fit::fit(objective.as_mut(), parameters, &mut moments, &data, &settings.training, stop, report);
+    let mut parameters = std::mem::take(&mut model.parameters);
+    let outcome = match surrogate {
+        Some(surrogate) => {
+            let mut run =
+                Run { objective: objective.as_mut(), parameters: &mut parameters, moments: &mut moments };
+            run.on_fresh_pairs(&model, &surrogate, data, &settings.training, stop, report)
+        }
+        None => {
+            let supply = Supply { data, fresh: None };
+            let objective = objective.as_mut();
+            fit::fit(objective, &mut parameters, &mut moments, supply, &settings.training, stop, report)
+        }
+    };
     drop(objective);
+    model.parameters = parameters;
     Ok((Trained { model, moments }, outcome))
 }
+
+/// What training changes.
+struct Run<'a> {
+    objective: &'a mut dyn objective::Objective<f32>,
+    parameters: &'a mut [f32],
+    moments: &'a mut Moments<f32>,
+}
+
+impl Run<'_> {
+    /// Trains on fresh rows of a learned simulator, then on the simulations.
+    fn on_fresh_pairs(
+        &mut self,
+        model: &Model,
+        surrogate: &Surrogate,
+        data: Data<f32>,
+        settings: &fit::Settings,
+        stop: &AtomicBool,
+        report: &mut dyn FnMut(&Epoch),
+    ) -> Outcome {
+        let course = &surrogate.course;
+        let mut draw = |step: u64| {
+            let seed = settings.seed.derived(Purpose::Surrogate, FIRST_DRAW + step);
+            let (x, y) = surrogate.draw(seed).expect("rows of a pass fit in memory");
+            model.network_columns(x.view(), y.view())
+        };
+        let first = fit::Settings {
+            batch_size: course.batch_size,
+            max_iter: course.passes,
+            n_iter_no_change: course.patience,
+            falling_penalty: false,
+            ..*settings
+        };
+        let supply = Supply { data, fresh: Some(&mut draw) };
+        let mut outcome = self.fit(supply, &first, stop, report);
+        if matches!(outcome.ending, Ending::Interrupted | Ending::Diverged) || course.tuning_epochs == 0 {
+            return outcome;
+        }
+        let second = fit::Settings {
+            max_iter: course.tuning_epochs,
+            learning_rate: course.tuning_rate * settings.learning_rate,
+            falling_penalty: false,
+            ..*settings
+        };
+        let done = outcome.history.len();
+        let renumbered = |epoch: &Epoch| Epoch { number: epoch.number + done, ..epoch.clone() };
+        let tuned =
+            self.fit(Supply { data, fresh: None }, &second, stop, &mut |epoch| report(&renumbered(epoch)));
+        outcome.history.extend(tuned.history.iter().map(renumbered));
+        if tuned.best_epoch > 0 {
+            outcome.best_epoch = done + tuned.best_epoch;
+        }
+        outcome.ending = tuned.ending;
+        outcome
+    }
+
+    fn fit(
+        &mut self,
+        supply: Supply<f32>,
+        settings: &fit::Settings,
+        stop: &AtomicBool,
+        report: &mut dyn FnMut(&Epoch),
+    ) -> Outcome {
+        fit::fit(self.objective, self.parameters, self.moments, supply, settings, stop, report)
+    }
+}
+
+/// Seeds of the draws from a surrogate begin here: those of its networks come before.
+const FIRST_DRAW: u64 = 16;
 
 fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<Trained> {
     let layout = match settings.target {
@@ -175,7 +273,7 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     let (x_scaling, _) = Scaling::fit(x.view(), settings.bounds.as_deref());
     let (y_scaling, _) = Scaling::fit(y.view(), None);
     let y = y_scaling.standardise(y.view());
-    let novelty = Novelty::fit(y.view(), seed);
+    let novelty = if y.ncols() > 0 { Novelty::fit(y.view(), seed) } else { None };
     let regression = if layout.conditional {
         Regression::fit(x_scaling.standardise(x.view()).view(), y.view())
     } else {
@@ -254,9 +352,10 @@ pub fn check_finite(name: &'static str, data: ArrayView2<f64>) -> Result<()> {
 #[allow(missing_docs, reason = "only tests see it")]
 pub mod tests {
     use super::*;
-    use crate::random::{Purpose, Seed, fill_normal};
+    use crate::random::{Seed, fill_normal};
     use crate::threads::with_threads;
     use crate::train::optimizer::Adam;
+    use ndarray::Array2;
 
     pub fn settings() -> Settings {
         Settings {
@@ -269,6 +368,7 @@ pub mod tests {
             coupling: Coupling::Affine,
             mixing: Mixing::Shuffle,
             recompute: false,
+            surrogate: None,
             objective: Objective::Bidirectional(bidirectional::Settings {
                 y_weight: 3.0,
                 z_weight: 30.0,
@@ -295,6 +395,7 @@ pub mod tests {
                 validation_fraction: 0.1,
                 n_iter_no_change: 10,
                 seed: Seed(3),
+                split: Seed(3),
             },
         }
     }

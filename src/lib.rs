@@ -14,6 +14,8 @@ pub mod flow;
 pub mod inn;
 /// Arithmetic on tiles, vectorised.
 pub mod kernels;
+/// Columns whose values are evenly spaced.
+pub mod lattice;
 /// Which columns of the network are which.
 pub mod layout;
 /// Losses with value and gradient.
@@ -37,6 +39,8 @@ pub mod score;
 pub mod store;
 /// The multilayer perceptron of a coupling.
 pub mod subnet;
+/// A simulator learned from simulations.
+pub mod surrogate;
 /// One thread pool per call.
 pub mod threads;
 /// Batches cut into tiles, worked on by threads.

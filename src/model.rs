@@ -459,6 +459,13 @@ impl Model {
         x
     }
 
+    /// Pairs as the network sees them, row by row in single precision.
+    pub fn network_columns(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> (Vec<f32>, Vec<f32>) {
+        let single = |table: &Array2<f64>| table.iter().map(|&value| value as f32).collect();
+        let y = self.y_scaling.standardise(y);
+        (single(&self.seen_x(x, Some(&y))), single(&y))
+    }
+
     /// The x of a tile in the user's units; `y_row` gives scaled y.
     fn restore_x<'a>(&self, state: &[f32], rows: usize, y_row: impl Fn(usize) -> &'a [f64], out: &mut [f64]) {
         restore(&self.x_scaling, state, rows, out, |r, row| {

@@ -29,6 +29,8 @@ pub enum Purpose {
     Ensemble = 8,
     /// Which simulations tell what an observation should look like.
     Novelty = 9,
+    /// Seeds and rows of a learned simulator.
+    Surrogate = 10,
 }
 
 /// A generator of one stream.

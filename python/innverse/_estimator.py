@@ -42,7 +42,7 @@ class PosteriorEstimator(PairsEstimator):
     verbose: int
     warm_start: bool
     nan_policy: str
-    max_iter: int
+    max_iter: int | None
     n_estimators: int | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
@@ -59,6 +59,10 @@ class PosteriorEstimator(PairsEstimator):
     @abstractmethod
     def _settings(self, dx: int, dy: int) -> dict[str, Any]:
         """Return the core's settings: the parameters, checked and with the choices made."""
+
+    def _surrogate_course(self, rows: int) -> dict[str, Any] | None:
+        """Return how a simulator is to be learned first from so many rows, None where none is."""
+        return None
 
     def fit(self, x: Any, y: Any) -> Self:
         """Learn p(x | y) from simulations.
@@ -118,10 +122,11 @@ class PosteriorEstimator(PairsEstimator):
         x_table, y_table = self._training_tables(x, y, reset=not going_on)
         previous = self._model if going_on else None
         rows = len(x_table)
-        count = previous.size() if previous else ensemble_size(self.n_estimators, rows)
-        epochs = overrides.get("max_iter", self.max_iter)
-        with _Progress(count * epochs, self.verbose) as progress:
-            settings = {**self._settings(x_table.shape[1], y_table.shape[1]), **overrides}
+        settings = {**self._settings(x_table.shape[1], y_table.shape[1]), **overrides}
+        settings["surrogate"] = None if going_on or overrides else self._surrogate_course(rows)
+        alone = settings["surrogate"] is None
+        count = previous.size() if previous else ensemble_size(self.n_estimators, rows, alone)
+        with _Progress(count * _epochs(settings), self.verbose) as progress:
             settings["seeds"] = self._seeds(count)
             settings["batch_size"] = batch_size(settings["batch_size"], rows)
             model, outcomes = _core.fit_network(
@@ -375,6 +380,15 @@ class PosteriorEstimator(PairsEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
+
+
+def _epochs(settings: dict[str, Any]) -> int:
+    """Return the epochs and passes of one network at most."""
+    course = settings["surrogate"]
+    if course is None:
+        return int(settings["max_iter"])
+    names = ("prior_epochs", "likelihood_epochs", "passes", "tuning_epochs")
+    return sum(course[name] for name in names)
 
 
 class _Progress:

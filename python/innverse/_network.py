@@ -67,9 +67,9 @@ def batch_size(given: int | str, rows: int) -> int:
     return int(np.clip(round((_BATCH_FACTOR * rows) ** 0.5), low, high))
 
 
-def ensemble_size(given: int | None, rows: int) -> int:
-    """Return the number of networks for so many rows of data."""
-    low, high = _ENSEMBLE_LIMITS
+def ensemble_size(given: int | None, rows: int, alone: bool) -> int:
+    """Return the number of networks for so many rows, more of them where these are trained on alone."""
+    low, high = _ENSEMBLE_LIMITS if alone else (1, 1)
     return int(given) if given is not None else int(np.clip(round(_ROWS_PER_ENSEMBLE / rows), low, high))
 
 
@@ -81,6 +81,7 @@ def shared_settings(estimator: Any, dx: int, **defaults: Any) -> dict[str, Any]:
     settings["beta_1"], settings["beta_2"] = _betas(settings.pop("adam_betas"))
     settings["bounds"] = _bounds(estimator.bounds, dx)
     settings["constant_rate"] = False
+    settings["surrogate"] = None
     settings["falling_penalty"] = False
     return settings
 

@@ -9,6 +9,7 @@ use crate::model::{Coupling, Mixing};
 use crate::random::Seed;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
+use crate::surrogate;
 use crate::threads::with_threads;
 use crate::train::bidirectional;
 use crate::train::fit::{Ending, Epoch, Outcome, Schedule, Settings as Training};
@@ -56,6 +57,7 @@ pub struct FitSettings {
     early_stopping: bool,
     validation_fraction: f64,
     n_iter_no_change: usize,
+    surrogate: Option<SurrogateSettings>,
     /// One for each network.
     seeds: Vec<u64>,
 }
@@ -95,6 +97,41 @@ impl From<Terms> for bidirectional::Settings {
             ramp: terms.ramp,
             noise_decay: terms.noise_decay,
             x_condition: terms.x_condition,
+        }
+    }
+}
+
+/// How a simulator that is learned first is trained and used.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct SurrogateSettings {
+    networks: usize,
+    hidden_layer_sizes: Vec<usize>,
+    n_bins: usize,
+    prior_epochs: usize,
+    likelihood_epochs: usize,
+    rows: usize,
+    batch_size: usize,
+    passes: usize,
+    patience: usize,
+    tuning_epochs: usize,
+    tuning_rate: f64,
+}
+
+impl From<SurrogateSettings> for surrogate::Course {
+    fn from(settings: SurrogateSettings) -> Self {
+        Self {
+            networks: settings.networks,
+            hidden_layer_sizes: settings.hidden_layer_sizes,
+            n_bins: settings.n_bins,
+            prior_epochs: settings.prior_epochs,
+            likelihood_epochs: settings.likelihood_epochs,
+            rows: settings.rows,
+            batch_size: settings.batch_size,
+            passes: settings.passes,
+            patience: settings.patience,
+            tuning_epochs: settings.tuning_epochs,
+            tuning_rate: settings.tuning_rate,
         }
     }
 }
@@ -141,6 +178,7 @@ impl FitSettings {
             n_iter_no_change: self.n_iter_no_change,
             // Each network has its own.
             seed: Seed(0),
+            split: Seed(0),
         };
         Ok(Settings {
             target: match self.latent_dim {
@@ -156,6 +194,7 @@ impl FitSettings {
             mixing: Mixing::from_name(&self.permutation)?,
             recompute: self.memory == "recompute",
             objective,
+            surrogate: self.surrogate.map(Into::into),
             training,
         })
     }

@@ -29,9 +29,23 @@ pub struct Settings {
     pub validation_fraction: f64,
     /// Epochs without improvement before the learning rate falls for the rest of the fit.
     pub n_iter_no_change: usize,
-    /// Seed of order, split and noise.
+    /// Seed of order and noise.
     pub seed: Seed,
+    /// Seed of the rows held out.
+    pub split: Seed,
 }
+
+/// What a fit learns from.
+pub struct Supply<'a, T> {
+    /// The simulations, whose rows are held out in part.
+    pub data: Data<'a, T>,
+    /// Where given, it makes the rows of each pass anew, x and y row by row, and no simulation is trained on; its
+    /// argument is the number of the step that the pass begins with.
+    pub fresh: Option<&'a mut Fresh<'a, T>>,
+}
+
+/// Makes the rows of a pass.
+pub type Fresh<'a, T> = dyn FnMut(u64) -> (Vec<T>, Vec<T>) + 'a;
 
 /// Whether a fit is a course from start to end, or a piece of a longer one whose length nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,17 +115,19 @@ pub fn fit<T: Real>(
     objective: &mut dyn Objective<T>,
     parameters: &mut [T],
     moments: &mut Moments<T>,
-    data: &Data<T>,
+    supply: Supply<T>,
     settings: &Settings,
     stop: &AtomicBool,
     mut report: impl FnMut(&Epoch),
 ) -> Outcome {
+    let Supply { data, fresh } = supply;
     let (validation, mut training) = split(data.rows(), settings);
     let mut keeper = Keeper::new(parameters);
     let rates = objective.rates();
     let mut looper = Loop {
         objective,
         data,
+        fresh,
         settings,
         stop,
         rate: settings.learning_rate,
@@ -176,7 +192,7 @@ pub fn split(rows: usize, settings: &Settings) -> (Vec<usize>, Vec<usize>) {
     } else {
         0
     };
-    let mut order = permutation(rows, &mut settings.seed.stream(Purpose::Split, 0));
+    let mut order = permutation(rows, &mut settings.split.stream(Purpose::Split, 0));
     let training = order.split_off(held_out.min(rows.saturating_sub(1)));
     (order, training)
 }
@@ -220,9 +236,10 @@ impl<T: Real> Keeper<T> {
     }
 }
 
-struct Loop<'a, T> {
+struct Loop<'a, 'f, T> {
     objective: &'a mut dyn Objective<T>,
-    data: &'a Data<'a, T>,
+    data: Data<'f, T>,
+    fresh: Option<&'f mut Fresh<'f, T>>,
     settings: &'a Settings,
     stop: &'a AtomicBool,
     rate: f64,
@@ -232,7 +249,7 @@ struct Loop<'a, T> {
     rates: Vec<T>,
 }
 
-impl<T: Real> Loop<'_, T> {
+impl<T: Real> Loop<'_, '_, T> {
     /// How far the fit has come after so many epochs.
     fn progress(&self, epochs: f64) -> f64 {
         match self.settings.schedule {
@@ -271,6 +288,16 @@ impl<T: Real> Loop<'_, T> {
         rows: &[usize],
         epoch: usize,
     ) -> Option<Vec<f64>> {
+        let made = self.fresh.as_mut().map(|make| make(self.step));
+        let all: Vec<usize>;
+        let (data, rows) = match &made {
+            Some((x, y)) => {
+                let data = Data { x, y, ..self.data };
+                all = (0..data.rows()).collect();
+                (data, &all[..])
+            }
+            None => (self.data, rows),
+        };
         let mut sums = vec![0.0; self.objective.terms().len()];
         let mut gradient = vec![T::zero(); parameters.len()];
         let batches = batches(rows.len(), self.settings.batch_size);
@@ -281,7 +308,7 @@ impl<T: Real> Loop<'_, T> {
             let progress = self.progress(epoch as f64 + batch as f64 / batches as f64);
             let rows = Rows::of_batch(rows, batch, batches);
             let noise = Noise { seed: self.settings.seed, purpose: Purpose::Training, step: self.step };
-            let terms = self.objective.gradient(parameters, self.data, &rows, noise, progress, &mut gradient);
+            let terms = self.objective.gradient(parameters, &data, &rows, noise, progress, &mut gradient);
             if !terms.iter().all(|term| term.is_finite()) {
                 return Some(vec![f64::NAN; sums.len()]);
             }
@@ -313,7 +340,7 @@ impl<T: Real> Loop<'_, T> {
         for batch in 0..batches {
             let rows = Rows::of_batch(rows, batch, batches);
             let noise = Noise { seed: self.settings.seed, purpose: Purpose::Validation, step: batch as u64 };
-            let terms = self.objective.evaluate(parameters, self.data, &rows, noise);
+            let terms = self.objective.evaluate(parameters, &self.data, &rows, noise);
             sum += terms.iter().sum::<f64>() * rows.batch().len() as f64;
         }
         sum / rows.len() as f64

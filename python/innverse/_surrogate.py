@@ -1,0 +1,53 @@
+"""How long a simulator is learned before the posterior, and how much of its data the posterior then sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
+# Networks for the likelihood, and what the subnetworks and splines of all networks have: several small ones
+# learn more of a likelihood from few simulations than a large one.
+_NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
+# Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
+# and of those for the likelihood: so many over the root of the simulations, within limits.
+_PRIOR_EPOCHS = 30
+_LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 10_000, (30, 100)
+# Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
+# there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls.
+_ROWS, _BATCH_SIZE, _PASSES, _PATIENCE = 400, 256, 40, 5
+# Epochs over the simulations afterwards, at most, and their learning rate as a share of the usual one.
+_TUNING_EPOCHS, _TUNING_RATE = 20, 0.1
+
+
+def course(rows: int, max_iter: int | None) -> dict[str, Any]:
+    """Return the settings of the core for so many simulations.
+
+    Parameters
+    ----------
+    rows : int
+        Number of simulations.
+    max_iter : int or None
+        Epochs over the simulations, and passes over fresh pairs, where the user limits them.
+
+    Returns
+    -------
+    settings : dict
+        One entry for each field of the core's.
+    """
+    most = np.inf if max_iter is None else max_iter
+    likelihood_epochs = np.clip(_LIKELIHOOD_EPOCHS / rows**0.5, *_LIKELIHOOD_LIMITS)
+    return {
+        "networks": _NETWORKS,
+        "hidden_layer_sizes": _HIDDEN_LAYER_SIZES,
+        "n_bins": _N_BINS,
+        "prior_epochs": int(min(_PRIOR_EPOCHS, most)),
+        "likelihood_epochs": int(min(likelihood_epochs, most)),
+        "rows": round(_ROWS * rows**0.5),
+        "batch_size": _BATCH_SIZE,
+        "passes": int(min(_PASSES, most)),
+        "patience": _PATIENCE,
+        "tuning_epochs": int(min(_TUNING_EPOCHS, most)),
+        "tuning_rate": _TUNING_RATE,
+    }

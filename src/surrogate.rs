@@ -1,0 +1,252 @@
+//! A simulator learned from simulations: one network for p(x), one for p(y | x). It gives fresh pairs without end, from
+//! which the network for p(x | y) learns where the simulations alone would be too few: what y makes of x is often far
+//! simpler than what x may be behind y (synthetic likelihoods of Papamakarios et al. 2019, arXiv 1805.07226, here to make
+//! training data of; for images, Antoniou et al. 2017, arXiv 1711.04340). What it gets wrong is put right afterwards, by
+//! training on the simulations themselves.
+
+use crate::error::Result;
+use crate::inn::{self, Settings, Target};
+use crate::lattice::Lattice;
+use crate::model::{Coupling, Mixing, Model};
+use crate::random::{Purpose, Seed};
+use crate::train::fit::{self, Ending, Epoch, Schedule};
+use ndarray::{Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+/// How a surrogate is trained and used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// Networks for p(y | x), used as a mixture.
+    pub networks: usize,
+    /// Hidden layers of the subnetworks of all of them.
+    pub hidden_layer_sizes: Vec<usize>,
+    /// Bins of their splines.
+    pub n_bins: usize,
+    /// Epochs of the network for p(x) at most.
+    pub prior_epochs: usize,
+    /// Epochs of the network for p(y | x) at most.
+    pub likelihood_epochs: usize,
+    /// Fresh rows of a pass.
+    pub rows: usize,
+    /// Rows of a batch of them.
+    pub batch_size: usize,
+    /// Passes over fresh rows at most.
+    pub passes: usize,
+    /// Passes without improvement before the learning rate falls.
+    pub patience: usize,
+    /// Passes over the simulations afterwards, at most.
+    pub tuning_epochs: usize,
+    /// Learning rate of these, as a share of the usual one.
+    pub tuning_rate: f64,
+}
+
+/// The networks, and which columns take only evenly spaced values.
+#[derive(Clone, Debug)]
+pub struct Surrogate {
+    /// How it was trained and is to be used.
+    pub course: Course,
+    prior: Model,
+    likelihood: Vec<Model>,
+    x_lattice: Lattice,
+    y_lattice: Lattice,
+}
+
+impl Surrogate {
+    /// Learns from pairs, side by side; `None` where one of the networks found no finite loss.
+    ///
+    /// Both hold out the rows that `settings` hold out.
+    pub fn fit(
+        x: ArrayView2<f64>,
+        y: ArrayView2<f64>,
+        settings: &Settings,
+        course: &Course,
+        stop: &AtomicBool,
+        report: &mut (dyn FnMut(&Epoch) + Send),
+    ) -> Result<Option<Self>> {
+        let seed = settings.training.seed;
+        let (x_lattice, y_lattice) = (Lattice::of(x), Lattice::of(y));
+        let spread_x =
+            x_lattice.spread_out(x, settings.bounds.as_deref(), seed.derived(Purpose::Surrogate, 0));
+        let spread_y = y_lattice.spread_out(y, None, seed.derived(Purpose::Surrogate, 1));
+        let nothing = Array2::zeros((x.nrows(), 0));
+        let report = Mutex::new(report);
+        let learn = |target: ArrayView2<f64>, given: ArrayView2<f64>, bounds, epochs, index| {
+            let training = fit::Settings {
+                seed: seed.derived(Purpose::Surrogate, index),
+                max_iter: epochs,
+                schedule: Schedule::Course,
+                ..settings.training
+            };
+            let settings = Settings {
+                target: Target::Conditional,
+                bounds,
+                hidden_layer_sizes: course.hidden_layer_sizes.clone(),
+                coupling: Coupling::Spline { bins: course.n_bins },
+                mixing: Mixing::Learned,
+                surrogate: None,
+                training,
+                ..settings.clone()
+            };
+            inn::train(target, given, &settings, None, stop, &mut |epoch: &Epoch| {
+                // A panic elsewhere while it reported leaves nothing half done.
+                let mut report = report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                (*report)(epoch);
+            })
+        };
+        let bounds = settings.bounds.clone();
+        let (prior, likelihood) = rayon::join(
+            || learn(spread_x.view(), nothing.view(), bounds, course.prior_epochs, 2),
+            || {
+                let member = |i| learn(spread_y.view(), x, None, course.likelihood_epochs, 3 + i as u64);
+                (0..course.networks).into_par_iter().map(member).collect::<Result<Vec<_>>>()
+            },
+        );
+        let (prior, likelihood) = (prior?, likelihood?);
+        if likelihood.iter().chain([&prior]).any(|(_, outcome)| outcome.ending == Ending::Diverged) {
+            return Ok(None);
+        }
+        let likelihood = likelihood.into_iter().map(|(trained, _)| trained.model).collect();
+        Ok(Some(Self { course: course.clone(), prior: prior.0.model, likelihood, x_lattice, y_lattice }))
+    }
+
+    /// The fresh pairs of one pass, in the user's units; a pair with a number that is not finite is left out.
+    pub fn draw(&self, seed: Seed) -> Result<(Array2<f64>, Array2<f64>)> {
+        let rows = self.course.rows;
+        let table = |values: Vec<f64>, columns: usize| {
+            Array2::from_shape_vec((values.len() / columns, columns), values).expect("whole rows")
+        };
+        let nothing = Array2::zeros((1, 0));
+        let x = self.prior.posterior(nothing.view(), rows, seed.derived(Purpose::Surrogate, 0))?;
+        let mut x = table(x, self.prior.layout().x);
+        self.x_lattice.snap(&mut x);
+        // The rows of x are in no order: an equal part of them for each network is a mixture.
+        let mut y = Vec::new();
+        let parts = self.likelihood.len();
+        for (i, network) in self.likelihood.iter().enumerate() {
+            let part = x.slice(s![rows * i / parts..rows * (i + 1) / parts, ..]);
+            y.extend(network.posterior(part, 1, seed.derived(Purpose::Surrogate, 1 + i as u64))?);
+        }
+        let mut y = table(y, self.likelihood[0].layout().x);
+        self.y_lattice.snap(&mut y);
+        let finite = |row: usize| x.row(row).iter().chain(y.row(row)).all(|value| value.is_finite());
+        let kept: Vec<usize> = (0..x.nrows()).filter(|&row| finite(row)).collect();
+        if kept.len() == x.nrows() {
+            return Ok((x, y));
+        }
+        Ok((x.select(Axis(0), &kept), y.select(Axis(0), &kept)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inn::tests::settings;
+    use crate::inn::{Objective, Settings};
+    use crate::random::normal;
+    use crate::threads::with_threads;
+    use crate::train::likelihood;
+
+    const COURSE: Course = Course {
+        networks: 2,
+        hidden_layer_sizes: Vec::new(),
+        n_bins: 4,
+        prior_epochs: 10,
+        likelihood_epochs: 30,
+        rows: 500,
+        batch_size: 100,
+        passes: 4,
+        patience: 4,
+        tuning_epochs: 3,
+        tuning_rate: 0.1,
+    };
+
+    fn conditional() -> Settings {
+        let noise = likelihood::Settings { y_noise: 1.0, first_y_noise: 1.0, padding_noise: 1.0 };
+        Settings {
+            target: Target::Conditional,
+            objective: Objective::Likelihood(noise),
+            surrogate: Some(Course { hidden_layer_sizes: vec![16], ..COURSE }),
+            ..settings()
+        }
+    }
+
+    /// x uniform in [0, 1], y a count that grows with it, and a number around it.
+    fn counts(rows: usize) -> (Array2<f64>, Array2<f64>) {
+        let mut stream = Seed(4).stream(Purpose::Training, 0);
+        let mut data = Array2::zeros((rows, 3));
+        for mut row in data.rows_mut() {
+            let x: f64 = rand::RngExt::random(&mut stream);
+            row[0] = x;
+            row[1] = (0..4).filter(|_| rand::RngExt::random::<f64>(&mut stream) < x).count() as f64;
+            row[2] = x + 0.1 * normal::<f64>(&mut stream);
+        }
+        (data.slice(s![.., ..1]).to_owned(), data.slice(s![.., 1..]).to_owned())
+    }
+
+    fn surrogate(threads: usize) -> Surrogate {
+        let (x, y) = counts(2000);
+        let settings = Settings { bounds: Some(vec![(0.0, 1.0)]), ..conditional() };
+        let course = Course { rows: 4001, ..settings.surrogate.clone().unwrap() };
+        let stop = AtomicBool::new(false);
+        let learn = || Surrogate::fit(x.view(), y.view(), &settings, &course, &stop, &mut |_| {});
+        with_threads(threads, learn).unwrap().unwrap().unwrap()
+    }
+
+    #[test]
+    fn draws_are_like_the_simulations_and_the_same_on_any_threads() {
+        let (x, y) = surrogate(2).draw(Seed(9)).unwrap();
+        assert!((x.clone(), y.clone()) == surrogate(1).draw(Seed(9)).unwrap());
+        assert!(x.iter().all(|v| (0.0..=1.0).contains(v)));
+        assert!(y.column(0).iter().all(|v| (0.0..=4.0).contains(v) && v.fract() == 0.0));
+        let (true_x, true_y) = counts(4001);
+        for (drawn, wanted) in [
+            (x.column(0), true_x.column(0)),
+            (y.column(0), true_y.column(0)),
+            (y.column(1), true_y.column(1)),
+        ] {
+            // Within a few standard errors and what 2000 simulations leave open.
+            let scale = wanted.std(0.0);
+            assert!((drawn.mean().unwrap() - wanted.mean().unwrap()).abs() < 0.1 * scale);
+            assert!((drawn.std(0.0) / scale - 1.0).abs() < 0.1);
+        }
+        // What belongs together stays together.
+        let covariance = |a: ndarray::ArrayView1<f64>, b: ndarray::ArrayView1<f64>| {
+            (&a - a.mean().unwrap()).dot(&(&b - b.mean().unwrap())) / 4001.0
+        };
+        for c in 0..2 {
+            let wanted = covariance(true_x.column(0), true_y.column(c));
+            let got = covariance(x.column(0), y.column(c));
+            assert!((got / wanted - 1.0).abs() < 0.15, "{c}: {got} {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_fit_goes_through_both_parts_and_threads_change_no_bit() {
+        let (x, y) = counts(600);
+        let run = |threads| {
+            with_threads(threads, || {
+                let stop = AtomicBool::new(false);
+                inn::fit(x.view(), y.view(), &conditional(), None, &stop, |_| {}).unwrap()
+            })
+            .unwrap()
+        };
+        let (trained, outcome) = run(1);
+        let numbers: Vec<usize> = outcome.history.iter().map(|epoch| epoch.number).collect();
+        assert_eq!(numbers, (1..=7).collect::<Vec<_>>());
+        let losses = outcome.history.iter().map(|epoch| epoch.validation_loss);
+        let best = losses.fold(f64::INFINITY, f64::min);
+        assert_eq!(outcome.history[outcome.best_epoch - 1].validation_loss, best);
+        let (again, other) = run(3);
+        assert!(trained.model.parameters == again.model.parameters && outcome.history == other.history);
+    }
+
+    #[test]
+    fn an_interrupt_while_it_is_learned_leaves_no_history() {
+        let (x, y) = counts(100);
+        let (_, outcome) =
+            inn::fit(x.view(), y.view(), &conditional(), None, &AtomicBool::new(true), |_| {}).unwrap();
+        assert!(outcome.ending == Ending::Interrupted && outcome.history.is_empty());
+    }
+}
