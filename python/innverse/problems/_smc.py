@@ -18,8 +18,8 @@ LogLikelihood: TypeAlias = Callable[[FloatArray], FloatArray]
 
 # Fewer particles would miss small modes, and would fit the proposals badly.
 _MIN_PARTICLES = 2_000
-# A temperature is chosen so that the weights leave this share of the particles effective.
-_EFFECTIVE_SHARE = 0.5
+# A power of the likelihood is chosen so that the weights leave this share of the particles effective.
+_EFFECTIVE_SHARE = 0.7
 # An observation is refused if the log of its evidence falls below this. With a likelihood of 1 where the
 # prediction is perfect, and normal noise, the best prediction is then some 14 standard deviations off.
 _LEAST_LOG_EVIDENCE = -100.0
@@ -40,9 +40,9 @@ _SHARES = (0.4, 0.1, 0.25, 0.25)
 _WALK_LENGTH = 2.38
 _ACCEPTANCE = 0.25
 # Particles are moved until each coordinate's correlation with where it started is below this, and at the
-# last temperature below that; or this often at most.
-_CORRELATION, _LAST_CORRELATION = 0.5, 0.05
-_MAX_MOVES, _MAX_LAST_MOVES = 30, 150
+# last power below that, plus what chance alone leaves; or this often at most.
+_CORRELATION, _LAST_CORRELATION = 0.5, 0.2
+_MAX_MOVES, _MAX_LAST_MOVES = 30, 100
 
 
 def sample_posterior(
@@ -57,7 +57,7 @@ def sample_posterior(
     """Draw from a posterior with a standard normal prior, modes in their right proportions.
 
     Particles go from the prior to the posterior through the densities ``prior * likelihood**power``, the
-    power rising from 0 to 1 in steps that leave half of the particles effective. At each step the particles
+    power rising from 0 to 1 in steps that leave most of the particles effective. At each step the particles
     are resampled in proportion to their weights and then moved, by Markov chains that leave the density of
     that step as it is, until they have forgotten where they started. There are three kinds of moves: to a new
     draw from a mixture of normal distributions fitted to the particles, which may lead to another mode; part
@@ -102,7 +102,7 @@ def sample_posterior(
     References
     ----------
     P. Del Moral, A. Doucet, A. Jasra, "Sequential Monte Carlo samplers", Journal of the Royal Statistical
-    Society B 68 (2006). Choice of temperatures: A. Jasra, D. Stephens, A. Doucet, T. Tsagaris, "Inference for
+    Society B 68 (2006). Choice of powers: A. Jasra, D. Stephens, A. Doucet, T. Tsagaris, "Inference for
     Levy-driven stochastic volatility models via adaptive sequential Monte Carlo", Scandinavian Journal of
     Statistics 38 (2011). Differences: C. ter Braak, "A Markov chain Monte Carlo version of the genetic
     algorithm differential evolution", Statistics and Computing 16 (2006). Partial moves: S. Cotter,
@@ -198,10 +198,11 @@ class _Particles:
         proposals = [_Proposals(self.points[other], rng) for other in families[::-1]]
         start = self.points.copy()
         last = self.power == 1.0
+        wanted = (_LAST_CORRELATION if last else _CORRELATION) + 2.0 / math.sqrt(len(start))
         for _ in range(_MAX_LAST_MOVES if last else _MAX_MOVES):
             for family, other, proposal in zip(families, families[::-1], proposals, strict=True):
                 self._move_once(family, self.points[other], proposal, rng)
-            if _correlation(start, self.points) < (_LAST_CORRELATION if last else _CORRELATION):
+            if _correlation(start, self.points) < wanted:
                 break
 
     def _move_once(
