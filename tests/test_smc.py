@@ -56,11 +56,11 @@ def test_linear_posterior(dim, columns, noise):
 
 def test_modes_have_their_weights():
     shares = [
-        np.mean(sample_posterior(two_modes, 6, 2_000, np.random.default_rng(seed))[:, 0] > 0)
+        np.mean(sample_posterior(two_modes, 6, 1_000, np.random.default_rng(seed), particles=1)[:, 0] > 0)
         for seed in range(8)
     ]
-    # Independent draws would have a standard error of 0.009 each.
-    error = DEPENDENCE * np.sqrt(0.8 * 0.2 / 2_000)
+    # Independent draws would have a standard error of 0.013 each.
+    error = DEPENDENCE * np.sqrt(0.8 * 0.2 / 1_000)
     assert abs(np.mean(shares) - 0.8) < STANDARD_ERRORS * error / np.sqrt(len(shares))
     assert np.std(shares) < 2 * error
 
@@ -95,9 +95,7 @@ def test_a_likelihood_that_is_zero_in_places():
     assert abs(draws[:, 0].mean() - 1.5251) < STANDARD_ERRORS * DEPENDENCE * np.sqrt(0.1991 / n)
 
 
-@pytest.mark.parametrize(
-    ("n", "particles"), [(1, None), (700, None), (10_000, None), (300, 100), (50, 5_000)]
-)
+@pytest.mark.parametrize(("n", "particles"), [(1, None), (700, None), (5_000, None), (300, 100), (50, 5_000)])
 def test_draws_are_all_different(n, particles):
     log_likelihood, _, _ = linear(6, 6, 0.1)
     draws = sample_posterior(log_likelihood, 6, n, np.random.default_rng(3), particles=particles)

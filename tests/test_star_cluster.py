@@ -193,8 +193,8 @@ def test_lines_can_be_added_and_left_out(problem):
 
 @pytest.mark.parametrize("x", [EXPANDS, FELL_BACK, FALLS, FELL_BACK_TWICE, [5.0, -0.7, 2.0, 12.0, 8.9, 0.5]])
 def test_clouds_agree_with_an_integration_of_their_own(x):
-    # Both integrate to a few parts in a million; constants of nature are rounded, at one in 10,000 at most and
-    # a long fall multiplies.
+    # Both integrate to a few parts in a million. Constants of nature are rounded, at one in 10,000 at most; a
+    # long fall multiplies that.
     full = StarCluster(nitrogen=True)
     np.testing.assert_allclose(full.expected([x])[0], observed(x), rtol=0, atol=3e-4)
     assert full.recollapses([x])[0] == integrated(x)[-1]
@@ -384,11 +384,11 @@ def assert_same_posterior(problem, draws, x, weights):
 
 
 def test_posterior_agrees_with_weighted_draws_from_the_prior(problem, monkeypatch):
-    monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_500)
+    monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_000)
     y = problem.expected([[5.6, -1.2, 2.4, 8.0, 7.9, 0.2]])[0]
-    x, weights = weighted_prior(problem, y, 80_000, 10)
+    x, weights = weighted_prior(problem, y, 100_000, 10)
     assert 1 / (weights @ weights) > 200
-    draws = problem.reference_posterior(y, n=1_500, random_state=11)
+    draws = problem.reference_posterior(y, n=1_000, random_state=11)
     assert_same_posterior(problem, draws, x, weights)
 
 
