@@ -418,8 +418,8 @@ def test_shares_of_modes_do_not_depend_on_the_seed(problem):
 
 @pytest.mark.slow
 def test_true_parameters_rank_evenly_among_reference_draws(problem, monkeypatch):
-    monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_500)
-    n, draws = 80, 199
+    monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_000)
+    n, draws = 60, 199
     x, y = problem.sample(n, random_state=15)
     ranks = np.empty((n, 6))
     for row in range(n):
@@ -429,8 +429,9 @@ def test_true_parameters_rank_evenly_among_reference_draws(problem, monkeypatch)
 
 
 @pytest.mark.slow
-def test_what_the_lines_tell(problem):
+def test_what_the_lines_tell(problem, monkeypatch):
     """Density and wind boost hardly, the others partly; mass and efficiency trade off; histories compete."""
+    monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_000)
     _, y = problem.sample(30, random_state=16)
     draws = np.stack([problem.reference_posterior(row, 1_000, 17) for row in y])
     spread = (draws.std(axis=1) / ((HIGH - LOW) / np.sqrt(12))).mean(axis=0)
