@@ -95,7 +95,9 @@ def test_a_likelihood_that_is_zero_in_places():
     assert abs(draws[:, 0].mean() - 1.5251) < STANDARD_ERRORS * DEPENDENCE * np.sqrt(0.1991 / n)
 
 
-@pytest.mark.parametrize(("n", "particles"), [(1, None), (700, None), (5_000, None), (300, 100), (50, 5_000)])
+@pytest.mark.parametrize(
+    ("n", "particles"), [(1, None), (700, None), (5_000, None), (300, 1), (1, 1), (50, 5_000)]
+)
 def test_draws_are_all_different(n, particles):
     log_likelihood, _, _ = linear(6, 6, 0.1)
     draws = sample_posterior(log_likelihood, 6, n, np.random.default_rng(3), particles=particles)
@@ -152,6 +154,22 @@ def test_families_do_not_learn_from_themselves(monkeypatch):
     state.move(np.random.default_rng(10))
     np.testing.assert_array_equal(seen[0], before[second])
     np.testing.assert_array_equal(seen[1], before[~second])
+
+
+def test_a_family_that_dies_out_is_refilled():
+    def log_likelihood(u):
+        return -1e3 * np.abs(u[:, 0])
+
+    rng, n = np.random.default_rng(16), 300
+    state, _ = _smc._Particles.of_prior(log_likelihood, 2, n, rng)
+    # The second family has no part in what is likely.
+    state.points[state.second, 0] += 10.0
+    state.log_likelihood = log_likelihood(state.points)
+    while state.power < 0.1:
+        state.raise_power(rng)
+        assert 0.25 <= state.second.mean() <= 0.75
+        state.move(rng)
+    assert np.abs(state.points[:, 0]).max() < 1.0
 
 
 def test_moves_leave_the_posterior_as_it_is():

@@ -16,8 +16,9 @@ IntArray: TypeAlias = NDArray[np.intp]
 # Natural log of the likelihood of each of k points: (k, dim) to (k,).
 LogLikelihood: TypeAlias = Callable[[FloatArray], FloatArray]
 
-# Fewer particles would miss small modes, and would fit the proposals badly.
-_MIN_PARTICLES = 2_000
+# Fewer particles would miss small modes, and would fit the proposals badly: what is taken if nothing is said,
+# and the least that can work at all.
+_PARTICLES, _MIN_PARTICLES = 2_000, 100
 # A power of the likelihood is chosen so that the weights leave this share of the particles effective.
 _EFFECTIVE_SHARE = 0.7
 # An observation is refused if the log of its evidence falls below this. With a likelihood of 1 where the
@@ -31,6 +32,8 @@ _COMPONENTS = 12
 _PARTICLES_PER_DIMENSION = 20
 # ... and of the prior, with this weight, which bounds the ratio of posterior and mixture.
 _PRIOR_WEIGHT = 0.1
+# A family with a smaller share of the particles than this is refilled.
+_LEAST_FAMILY = 0.25
 # Kinds of moves: along a difference of others, in the length that suits or in full, which leads from mode to
 # mode; part of the way to a draw from the mixture, or to it. Shares of the particles that try each.
 _WALK, _JUMP, _PARTIAL, _NEW = range(4)
@@ -79,8 +82,8 @@ def sample_posterior(
     row : int, default=0
         Row of y that the posterior belongs to, for the error.
     particles : int or None, default=None
-        Number of particles, raised to n where it is below; None for 2,000. More of them lower the error that
-        all draws share, most of all that of the proportions of modes.
+        Number of particles, raised to n and to 100 where it is below; None for 2,000. More of them lower the
+        error that all draws share, most of all that of the proportions of modes.
 
     Returns
     -------
@@ -113,7 +116,7 @@ def sample_posterior(
     move each other: J. Goodman, J. Weare, "Ensemble samplers with affine invariance", Communications in
     Applied Mathematics and Computational Science 5 (2010).
     """
-    size = max(_MIN_PARTICLES if particles is None else particles, n)
+    size = max(_PARTICLES if particles is None else particles, n, _MIN_PARTICLES)
     try:
         state, log_evidence = _Particles.of_prior(log_likelihood, dim, size, rng)
         while state.power < 1.0:
@@ -188,13 +191,13 @@ class _Particles:
         chosen = _resample(log_weights, rng)
         self.points, self.log_likelihood = self.points[chosen], self.log_likelihood[chosen]
         self.second = self.second[chosen]
+        if not _LEAST_FAMILY <= self.second.mean() <= 1.0 - _LEAST_FAMILY:
+            self.second = rng.permutation(len(chosen)) >= len(chosen) // 2
         return float(np.logaddexp.reduce(log_weights) - math.log(len(log_weights)))
 
     def move(self, rng: np.random.Generator) -> None:
         """Move all points until they have forgotten where they started."""
         families = np.flatnonzero(~self.second), np.flatnonzero(self.second)
-        if min(len(family) for family in families) < 2:
-            raise _NoEvidenceError  # all the weight was on the descendants of one family
         proposals = [_Proposals(self.points[other], rng) for other in families[::-1]]
         start = self.points.copy()
         last = self.power == 1.0
