@@ -24,6 +24,8 @@ pub mod loss;
 pub mod model;
 /// Observations that the simulations do not cover.
 pub mod novelty;
+/// Ordinary differential equations.
+pub mod ode;
 /// The extension module.
 #[cfg(feature = "python")]
 mod python;
@@ -35,6 +37,8 @@ pub mod regression;
 pub mod scaling;
 /// The energy score.
 pub mod score;
+/// A star cluster and the shell around it.
+pub mod star_cluster;
 /// A model in a file.
 pub mod store;
 /// The multilayer perceptron of a coupling.

@@ -5,7 +5,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INSTRUCTIONS", "Model", "__version__", "constant_columns", "energy_score", "fit_network"]
+__all__ = [
+    "INSTRUCTIONS",
+    "Model",
+    "__version__",
+    "constant_columns",
+    "energy_score",
+    "fit_network",
+    "star_cluster",
+]
 
 __version__: str
 INSTRUCTIONS: str
@@ -47,3 +55,4 @@ def energy_score(
     scale: list[float],
     threads: int,
 ) -> NDArray[np.float64]: ...
+def star_cluster(x: NDArray[np.float64], tolerance: float, threads: int) -> NDArray[np.float64]: ...

@@ -3,6 +3,7 @@
 mod errors;
 mod fit;
 mod model;
+mod star_cluster;
 
 use pyo3::prelude::*;
 
@@ -15,6 +16,8 @@ mod _core {
     use super::model::Model;
     #[pymodule_export]
     use super::model::energy_score;
+    #[pymodule_export]
+    use super::star_cluster::star_cluster;
 
     use super::*;
 
