@@ -5,7 +5,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INSTRUCTIONS", "Model", "__version__", "constant_columns", "energy_score", "fit_network"]
+__all__ = [
+    "INSTRUCTIONS",
+    "Model",
+    "__version__",
+    "adding_doubling",
+    "constant_columns",
+    "energy_score",
+    "fit_network",
+]
 
 __version__: str
 INSTRUCTIONS: str
@@ -32,6 +40,15 @@ class Model:
     @staticmethod
     def from_bytes(bytes: bytes) -> Model: ...
 
+def adding_doubling(
+    mu_a: NDArray[np.float64],
+    mu_s: NDArray[np.float64],
+    g: NDArray[np.float64],
+    thickness: NDArray[np.float64],
+    refractive_index: float,
+    n_angles: int,
+    threads: int,
+) -> NDArray[np.float64]: ...
 def constant_columns(name: str, data: NDArray[np.float64]) -> list[int]: ...
 def fit_network(
     x: NDArray[np.float64],
