@@ -28,7 +28,7 @@ _MAX_PRIOR_ROUNDS = 50
 # The proposals come from a mixture of this many normal distributions, or fewer if that leaves fewer than this
 # many particles per dimension to each, ...
 _COMPONENTS = 12
-_PARTICLES_PER_DIMENSION = 10
+_PARTICLES_PER_DIMENSION = 20
 # ... and of the prior, with this weight, which bounds the ratio of posterior and mixture.
 _PRIOR_WEIGHT = 0.1
 # Kinds of moves: along a difference of others, in the length that suits or in full, which leads from mode to
