@@ -8,5 +8,6 @@ from ._base import Problem
 from ._gaussian_modes import GaussianModes
 from ._inverse_ballistics import InverseBallistics
 from ._inverse_kinematics import InverseKinematics
+from ._tissue_reflectance import TissueReflectance
 
-__all__ = ["GaussianModes", "InverseBallistics", "InverseKinematics", "Problem"]
+__all__ = ["GaussianModes", "InverseBallistics", "InverseKinematics", "Problem", "TissueReflectance"]
