@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import special
 
 from innverse import _core
 from innverse.problems import Problem, TissueReflectance, _tissue_reflectance
@@ -256,6 +257,91 @@ def test_posterior_agrees_with_weighted_draws_of_the_prior(few_angles):
             # The 2,000 draws are dependent: counted as half.
             error = math.sqrt(share * (1 - share) * (1 / effective + 1 / 1_000))
             assert abs(weights[x[:, column] <= threshold].sum() - share) < STANDARD_ERRORS * error
+
+
+def metropolis(problem, y, step, chains, steps, rng):
+    """Random-walk Metropolis in the parameters mapped to normal numbers, started from the prior.
+
+    Steps follow the covariance `step` and have lengths of all sizes. Returns the second half, every tenth
+    state: (kept, chains, 13).
+    """
+    factor = 2.38 / math.sqrt(13) * np.linalg.cholesky(step)
+
+    def log_density(u):
+        with problem._bar(None) as bar:
+            mean = problem._log_reflectance(_tissue_reflectance._from_normal(u), bar)
+        return -0.5 * ((((y - mean) / problem.sigma) ** 2).sum(axis=1) + (u**2).sum(axis=1))
+
+    u = rng.standard_normal((chains, 13))
+    density, kept = log_density(u), []
+    for number in range(steps):
+        length = np.exp(rng.normal(-0.5, 1.5, size=(chains, 1)))
+        proposed = u + length * rng.standard_normal(u.shape) @ factor.T
+        proposed_density = log_density(proposed)
+        better = np.log1p(-rng.random(chains)) < proposed_density - density
+        u[better], density[better] = proposed[better], proposed_density[better]
+        if number >= steps // 2 and number % 10 == 0:
+            kept.append(_tissue_reflectance._from_normal(u))
+    return np.array(kept)
+
+
+@pytest.mark.slow
+def test_posterior_agrees_with_a_long_random_walk(few_angles):
+    """At the noise of the default, where weighted draws of the prior would all but vanish."""
+    problem = TissueReflectance()
+    _, y = problem.sample(1, random_state=16)
+    samples = problem.reference_posterior(y[0], n=4_000, random_state=17)
+    # Back to normal numbers, by the ranks of the draws among those of the prior.
+    prior = np.sort(problem.sample_prior(100_000, random_state=18), axis=0)
+    ranks = [np.searchsorted(column, draws) for column, draws in zip(prior.T, samples.T, strict=True)]
+    u = special.ndtri((np.array(ranks) + 0.5) / (len(prior) + 1))
+    walk = metropolis(problem, y[0], np.cov(u), 300, 4_000, np.random.default_rng(19))
+    ratio = [V1, A1]
+    for column in [*range(13), ratio]:
+        ours, theirs = (draws[..., column] for draws in (samples, walk))
+        if column is ratio:
+            ours, theirs = (values[..., 0] / values[..., 1] for values in (ours, theirs))
+        for share in (0.05, 0.5, 0.95):
+            below = (theirs <= np.quantile(ours, share)).mean(axis=0)
+            # The chains are independent; the 4,000 draws are not and count as 1,000.
+            error = math.hypot(below.std() / math.sqrt(len(below)), math.sqrt(share * (1 - share) / 1_000))
+            assert abs(below.mean() - share) < STANDARD_ERRORS * error
+
+
+@pytest.mark.slow
+def test_posterior_is_reproducible_with_other_seeds(few_angles):
+    problem = TissueReflectance()
+    _, y = problem.sample(1, random_state=20)
+    first, *others = (problem.reference_posterior(y[0], n=2_000, random_state=seed) for seed in (21, 22, 23))
+    for share in (0.1, 0.5, 0.9):
+        threshold = np.quantile(first, share, axis=0)
+        # Each run counts as 500 independent draws.
+        error = math.sqrt(2 * share * (1 - share) / 500)
+        for other in others:
+            assert np.abs((other <= threshold).mean(axis=0) - share).max() < STANDARD_ERRORS * error
+
+
+@pytest.mark.slow
+def test_what_can_be_told_and_what_not(few_angles):
+    problem = TissueReflectance()
+    x, y = problem.sample(6, random_state=0)
+    posteriors = problem.reference_posterior(y, n=2_000, random_state=1)
+    prior = problem.sample_prior(100_000, random_state=2)
+    spread = (posteriors.std(axis=1) / prior.std(axis=0)).mean(axis=0)
+    # Oxygen saturation sharply.
+    assert spread[S] < 0.15
+    # Blood volume and scattering of the top layer in part, and correlated.
+    assert 0.15 < spread[V1] < 0.6 and 0.3 < spread[A1] < 0.9
+    for draws in posteriors:
+        assert np.corrcoef(draws[:, V1], draws[:, A1])[0, 1] > 0.7
+    # Anisotropy not at all, thickness hardly; so much is the error of 12,000 draws.
+    assert np.abs(spread[[G1, G2, G3]] - 1).max() < 0.03
+    assert spread[[D1, D2, D3]].min() > 0.85 and spread[[D2, D3]].min() > 0.93
+    # Deeper layers less than the first.
+    assert spread[V1] < spread[V2] < spread[V3] < 1.02
+    # The truth is an ordinary draw: in the middle 99.8 % of almost all of 78 posteriors.
+    ranks = (posteriors < x[:, np.newaxis]).mean(axis=1)
+    assert np.sum((ranks < 0.001) | (ranks > 0.999)) <= 2
 
 
 def test_an_observation_that_tissue_does_not_make_is_refused(problem):

@@ -42,7 +42,7 @@ pub struct Layer<V, const N: usize> {
     pub transmission: Matrix<V, N>,
     even: Matrix<V, N>,
     odd: Matrix<V, N>,
-    factor: Matrix<V, N>,
+    factors: [Matrix<V, N>; 2],
 }
 
 /// A layer cut into 2^doublings thin ones.
@@ -97,7 +97,7 @@ impl<V: Vector<f64>, const N: usize> Layer<V, N> {
     #[inline(always)]
     pub fn new() -> Self {
         let zero = filled(0.0);
-        Self { reflection: zero, transmission: zero, even: zero, odd: zero, factor: zero }
+        Self { reflection: zero, transmission: zero, even: zero, odd: zero, factors: [zero, zero] }
     }
 
     /// Works out the reflection and transmission.
@@ -128,13 +128,13 @@ impl<V: Vector<f64>, const N: usize> Layer<V, N> {
                     for k in (parity..N).step_by(2) {
                         sum = V::splat(angles.scattering[i][j][k]).neg_mul_add(thin.moments[k], sum);
                     }
-                    self.factor[i][j] = sum;
+                    self.factors[parity][i][j] = sum;
                 }
                 let loss = thin.extinction.mul_add(V::splat(1.0 / angles.cosine[i]), one);
-                self.factor[i][i] = self.factor[i][i].add(loss);
+                self.factors[parity][i][i] = self.factors[parity][i][i].add(loss);
             }
-            self.root(parity);
         }
+        self.roots();
         let (reflection, transmission) = (&mut self.reflection, &mut self.transmission);
         squares(&self.even, &self.odd, |i, j, even, odd| {
             let unit = V::splat(if i == j { 1.0 } else { 0.0 });
@@ -148,16 +148,15 @@ impl<V: Vector<f64>, const N: usize> Layer<V, N> {
     #[inline(always)]
     fn double(&mut self, going: V) {
         let (zero, one, half) = (V::splat(0.0), V::splat(1.0), V::splat(0.5));
-        for parity in 0..2 {
-            for i in 0..N {
-                for j in 0..=i {
-                    let r = self.reflection[i][j];
-                    let unit = if i == j { one } else { zero };
-                    self.factor[i][j] = if parity == 0 { unit.sub(r) } else { unit.add(r) };
-                }
+        for i in 0..N {
+            for j in 0..=i {
+                let r = self.reflection[i][j];
+                let unit = if i == j { one } else { zero };
+                self.factors[0][i][j] = unit.sub(r);
+                self.factors[1][i][j] = unit.add(r);
             }
-            self.root(parity);
         }
+        self.roots();
         let (reflection, transmission) = (&mut self.reflection, &mut self.transmission);
         squares(&self.even, &self.odd, |i, j, even, odd| {
             let (r, t) = (reflection[i][j], transmission[i][j]);
@@ -166,12 +165,13 @@ impl<V: Vector<f64>, const N: usize> Layer<V, N> {
         });
     }
 
-    /// From F in `factor`, an X with X' X = T / F T.
+    /// From each F in `factors`, an X with X' X = T / F T.
     #[inline(always)]
-    fn root(&mut self, parity: usize) {
-        let root = if parity == 0 { &mut self.even } else { &mut self.odd };
-        cholesky(&mut self.factor);
-        solve_lower(root, &self.factor, &self.transmission);
+    fn roots(&mut self) {
+        let [even, odd] = &mut self.factors;
+        cholesky([even, odd]);
+        solve_lower(&mut self.even, even, &self.transmission);
+        solve_lower(&mut self.odd, odd, &self.transmission);
     }
 }
 

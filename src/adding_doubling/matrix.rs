@@ -95,19 +95,22 @@ pub fn squares<V: Vector<f64>, const N: usize>(
     }
 }
 
-/// Writes the Cholesky factor of a positive definite matrix over its lower triangle, the reciprocals of the diagonal
-/// in its diagonal.
+/// Writes the Cholesky factors of two positive definite matrices over their lower triangles, the reciprocals of the
+/// diagonals in the diagonals. Two at a time, as each step of one has to wait for its last.
 #[inline(always)]
-pub fn cholesky<V: Vector<f64>, const N: usize>(m: &mut Matrix<V, N>) {
+pub fn cholesky<V: Vector<f64>, const N: usize>(pair: [&mut Matrix<V, N>; 2]) {
+    let [a, b] = pair;
     for k in 0..N {
-        let reciprocal = m[k][k].sqrt().reciprocal();
-        m[k][k] = reciprocal;
+        let (first, second) = (a[k][k].sqrt().reciprocal(), b[k][k].sqrt().reciprocal());
+        (a[k][k], b[k][k]) = (first, second);
         for i in k + 1..N {
-            m[i][k] = m[i][k].mul(reciprocal);
+            a[i][k] = a[i][k].mul(first);
+            b[i][k] = b[i][k].mul(second);
         }
         for i in k + 1..N {
             for j in k + 1..=i {
-                m[i][j] = m[i][k].neg_mul_add(m[j][k], m[i][j]);
+                a[i][j] = a[i][k].neg_mul_add(a[j][k], a[i][j]);
+                b[i][j] = b[i][k].neg_mul_add(b[j][k], b[i][j]);
             }
         }
     }
@@ -171,18 +174,26 @@ pub fn solve_upper<V: Vector<f64>, const N: usize>(factor: &Matrix<V, N>, b: &mu
 #[inline(always)]
 pub fn solve_column<V: Vector<f64>, const N: usize>(factor: &Matrix<V, N>, b: &mut [V; N]) {
     for i in 0..N {
-        let rest = (0..i).fold(b[i], |rest, k| factor[i][k].neg_mul_add(b[k], rest));
-        b[i] = rest.mul(factor[i][i]);
+        for k in 0..i {
+            b[i] = factor[i][k].neg_mul_add(b[k], b[i]);
+        }
+        b[i] = b[i].mul(factor[i][i]);
     }
     for i in (0..N).rev() {
-        b[i] = (i + 1..N).fold(b[i], |rest, k| factor[i][k].neg_mul_add(b[k], rest));
+        for k in i + 1..N {
+            b[i] = factor[i][k].neg_mul_add(b[k], b[i]);
+        }
     }
 }
 
 /// `sum_k a[k] b[k]`
 #[inline(always)]
 pub fn dot<V: Vector<f64>, const N: usize>(a: &[V; N], b: &[V; N]) -> V {
-    (1..N).fold(a[0].mul(b[0]), |sum, k| a[k].mul_add(b[k], sum))
+    let mut sum = V::splat(0.0);
+    for k in 0..N {
+        sum = a[k].mul_add(b[k], sum);
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -250,12 +261,19 @@ mod tests {
     #[test]
     fn roots_have_the_right_square() {
         // X = L^-1 B has X' X = B' M^-1 B: with B = M, that is M.
-        let m = definite(0.7);
-        let (mut factor, mut x, mut square) = (m, filled(0.0), filled(0.0));
-        cholesky(&mut factor);
-        solve_lower(&mut x, &factor, &m);
-        squares(&x, &x, |i, j, value, _| (square[i][j], square[j][i]) = (value, value));
-        assert_close(&square, &m);
+        let pair = [definite(0.7), definite(0.3)];
+        let [mut a, mut b] = pair;
+        cholesky([&mut a, &mut b]);
+        let mut x = [filled(0.0); 2];
+        let mut square = x;
+        solve_lower(&mut x[0], &a, &pair[0]);
+        solve_lower(&mut x[1], &b, &pair[1]);
+        squares(&x[0], &x[1], |i, j, first, second| {
+            (square[0][i][j], square[0][j][i]) = (first, first);
+            (square[1][i][j], square[1][j][i]) = (second, second);
+        });
+        assert_close(&square[0], &pair[0]);
+        assert_close(&square[1], &pair[1]);
     }
 
     #[test]

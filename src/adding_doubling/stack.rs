@@ -76,9 +76,12 @@ impl<V: Vector<f64>, const N: usize> Stack<V, N> {
         let mut down = [V::splat(0.0); N];
         down[N - 1] = V::splat((1.0 - angles.mirror[N - 1]) / angles.scale[N - 1]);
         solve_column(&self.factor, &mut down);
-        let escapes: [V; N] = std::array::from_fn(|i| V::splat(angles.scale[i] * (1.0 - angles.mirror[i])));
-        let up: [V; N] = std::array::from_fn(|i| dot(&self.reflection[i], &down));
-        (dot(&escapes, &up), dot(&self.passed, &down))
+        let mut back = V::splat(0.0);
+        for i in 0..N {
+            let escapes = V::splat(angles.scale[i] * (1.0 - angles.mirror[i]));
+            back = escapes.mul_add(dot(&self.reflection[i], &down), back);
+        }
+        (back, dot(&self.passed, &down))
     }
 
     /// Factors 1 - G R for a layer's R.

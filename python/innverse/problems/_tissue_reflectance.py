@@ -42,6 +42,8 @@ _ANGLES = 12
 # saturation; then volume fraction, scattering, anisotropy and thickness of a layer.
 _PHYSICAL_SATURATION = (0.0, 1.0)
 _PHYSICAL_LAYER = ((0.0, 1.0), (0.0, 1e4), (-0.99, 0.99), (0.0, 100.0))
+# Standard normal numbers beyond this have a probability of 0 in double precision, or nearly so.
+_FARTHEST = 37.0
 # Smaller reflectances are rounding.
 _LEAST_REFLECTANCE = 1e-15
 # Rows between two looks at signals and updates of the bar: a quarter of a second or less.
@@ -66,7 +68,7 @@ class TissueReflectance(Problem):
     The prior is ``s ~ U(0.0001, 1)``, and in each layer ``v ~ U(0.0001, 0.1)``, ``a ~ N(18.9, 10.2^2)`` above
     2 per cm, ``g ~ U(0.80, 0.95)``, and d uniform between 0.600 and 1.010, 0.415 and 0.847, or 0.395 and
     0.603 mm, from the top down. Saturation is recovered sharply; blood volume and scattering of the top layer
-    in part, and correlated, because their ratio counts; anisotropy and thickness not at all.
+    in part, and correlated, because their ratio counts; thickness hardly and anisotropy not at all.
 
     Parameters
     ----------
@@ -200,11 +202,12 @@ class TissueReflectance(Problem):
         return result
 
     def _bar(self, total: int | None) -> tqdm[Any]:
-        return tqdm(total=total, unit="simulation", unit_scale=True, disable=not self.verbose)
+        return tqdm(total=total, unit=" simulations", unit_scale=True, disable=not self.verbose)
 
 
 def _from_normal(u: FloatArray) -> FloatArray:
     """Map standard normal numbers to the prior, each column by its quantile function: (n, 13) to (n, 13)."""
+    u = np.clip(u, -_FARTHEST, _FARTHEST)
     below, above = ndtr(u), ndtr(-u)
     x = np.empty_like(u)
     for column, (low, high) in enumerate(TissueReflectance.bounds):
