@@ -165,6 +165,14 @@ def test_prior(problem):
     assert np.abs(correlation).max() < 5 / math.sqrt(n)
 
 
+def test_prior_has_ends_in_double_precision(problem):
+    """No normal number, however large, leads out of it or to infinity."""
+    x = _tissue_reflectance._from_normal(np.outer([-1e300, -40.0, 40.0, 1e300], np.ones(13)))
+    low, high = np.array(problem.bounds).T
+    assert np.isfinite(x).all() and (x >= low).all() and (x <= high).all()
+    np.testing.assert_array_equal(x[[0, 3]], x[[1, 2]])
+
+
 def test_reflectance_is_that_of_the_layers(problem):
     x = problem.sample_prior(20, random_state=1)
     expected = np.empty((20, 8))

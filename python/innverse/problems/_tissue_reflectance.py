@@ -217,7 +217,9 @@ def _from_normal(u: FloatArray) -> FloatArray:
             # By what is above, which keeps its digits in the long tail.
             share = ndtr((_SCATTERING_MEAN - low) / _SCATTERING_SCALE)
             x[:, column] = _SCATTERING_MEAN - _SCATTERING_SCALE * ndtri(share * above[:, column])
-    return x
+    # Rounding may lead out by a last bit, and an estimator refuses what is outside of its bounds.
+    low, high = np.array(TissueReflectance.bounds).T
+    return np.clip(x, low, high)
 
 
 def _at_edge(x: FloatArray) -> FloatArray:
