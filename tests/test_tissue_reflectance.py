@@ -268,10 +268,10 @@ def test_posterior_agrees_with_weighted_draws_of_the_prior(few_angles):
 
 
 def metropolis(problem, y, step, chains, steps, rng):
-    """Random-walk Metropolis in the parameters mapped to normal numbers, started from the prior.
+    """Random-walk Metropolis in the parameters mapped to normal numbers: second half, every tenth state.
 
-    Steps follow the covariance `step` and have lengths of all sizes. Returns the second half, every tenth
-    state: (kept, chains, 13).
+    Each chain starts from the best of fifty draws of the prior. Steps follow the covariance `step` and have
+    lengths of all sizes. Returns parameters of shape (kept, chains, 13).
     """
     factor = 2.38 / math.sqrt(13) * np.linalg.cholesky(step)
 
@@ -280,7 +280,9 @@ def metropolis(problem, y, step, chains, steps, rng):
             mean = problem._log_reflectance(_tissue_reflectance._from_normal(u), bar)
         return -0.5 * ((((y - mean) / problem.sigma) ** 2).sum(axis=1) + (u**2).sum(axis=1))
 
-    u = rng.standard_normal((chains, 13))
+    u = rng.standard_normal((50 * chains, 13))
+    best = np.argmax(log_density(u).reshape(50, chains), axis=0)
+    u = u.reshape(50, chains, 13)[best, np.arange(chains)]
     density, kept = log_density(u), []
     for number in range(steps):
         length = np.exp(rng.normal(-0.5, 1.5, size=(chains, 1)))
@@ -303,7 +305,7 @@ def test_posterior_agrees_with_a_long_random_walk(few_angles):
     prior = np.sort(problem.sample_prior(100_000, random_state=18), axis=0)
     ranks = [np.searchsorted(column, draws) for column, draws in zip(prior.T, samples.T, strict=True)]
     u = special.ndtri((np.array(ranks) + 0.5) / (len(prior) + 1))
-    walk = metropolis(problem, y[0], np.cov(u), 300, 4_000, np.random.default_rng(19))
+    walk = metropolis(problem, y[0], np.cov(u), 200, 4_000, np.random.default_rng(19))
     ratio = [V1, A1]
     for column in [*range(13), ratio]:
         ours, theirs = (draws[..., column] for draws in (samples, walk))
