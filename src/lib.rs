@@ -2,6 +2,8 @@
 //!
 //! Arrows point one way: bindings -> model, train, store -> flow, loss -> subnet -> tiles, kernels, random, error.
 
+/// Light in layers of tissue.
+pub mod adding_doubling;
 /// The Cholesky factor of a covariance.
 pub mod cholesky;
 /// Several networks used as one.

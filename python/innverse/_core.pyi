@@ -9,6 +9,7 @@ __all__ = [
     "INSTRUCTIONS",
     "Model",
     "__version__",
+    "adding_doubling",
     "constant_columns",
     "energy_score",
     "fit_network",
@@ -40,6 +41,15 @@ class Model:
     @staticmethod
     def from_bytes(bytes: bytes) -> Model: ...
 
+def adding_doubling(
+    mu_a: NDArray[np.float64],
+    mu_s: NDArray[np.float64],
+    g: NDArray[np.float64],
+    thickness: NDArray[np.float64],
+    refractive_index: float,
+    n_angles: int,
+    threads: int,
+) -> NDArray[np.float64]: ...
 def constant_columns(name: str, data: NDArray[np.float64]) -> list[int]: ...
 def fit_network(
     x: NDArray[np.float64],

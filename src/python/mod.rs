@@ -1,5 +1,6 @@
 //! The extension module: convert, release the GIL, call, convert. Nothing here computes.
 
+mod adding_doubling;
 mod errors;
 mod fit;
 mod model;
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 /// The compiled core of innverse; its interface may change with every version.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::adding_doubling::adding_doubling;
     #[pymodule_export]
     use super::fit::{constant_columns, fit_network};
     #[pymodule_export]

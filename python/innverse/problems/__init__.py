@@ -9,5 +9,13 @@ from ._gaussian_modes import GaussianModes
 from ._inverse_ballistics import InverseBallistics
 from ._inverse_kinematics import InverseKinematics
 from ._star_cluster import StarCluster
+from ._tissue_reflectance import TissueReflectance
 
-__all__ = ["GaussianModes", "InverseBallistics", "InverseKinematics", "Problem", "StarCluster"]
+__all__ = [
+    "GaussianModes",
+    "InverseBallistics",
+    "InverseKinematics",
+    "Problem",
+    "StarCluster",
+    "TissueReflectance",
+]
