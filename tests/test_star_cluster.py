@@ -203,7 +203,7 @@ def test_clouds_agree_with_an_integration_of_their_own(x):
     assert velocity[0] == pytest.approx(speed / KM, rel=1e-3, abs=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clouds_of_the_prior_agree_with_an_integration_of_their_own(problem):
     full = StarCluster(nitrogen=True)
     x = problem.sample_prior(60, random_state=20)
@@ -397,7 +397,7 @@ def two_million():
     return prior_and_expected(2_000_000, 13)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("truth", [EXPANDS, FELL_BACK, FALLS, [6.2, -1.1, 2.5, 11.0, 8.6, 0.1]])
 def test_posteriors_agree_with_two_million_weighted_draws(problem, two_million, truth):
     y = problem.simulate([truth], random_state=12)[0]
@@ -406,7 +406,7 @@ def test_posteriors_agree_with_two_million_weighted_draws(problem, two_million, 
     assert_same_posterior(problem, problem.reference_posterior(y, 4_000, 14), x, weights)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shares_of_modes_do_not_depend_on_the_seed(problem):
     # Young and expanding, or fallen back: about 30 %.
     y = problem.sample(20_000, 0)[1][0]
@@ -416,7 +416,7 @@ def test_shares_of_modes_do_not_depend_on_the_seed(problem):
     assert np.std(shares) < 0.025
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_true_parameters_rank_evenly_among_reference_draws(problem, monkeypatch):
     monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_000)
     n, draws = 60, 199
@@ -428,7 +428,7 @@ def test_true_parameters_rank_evenly_among_reference_draws(problem, monkeypatch)
         assert kstest(column + 0.5 / (draws + 1), "uniform").pvalue > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_the_lines_tell(problem, monkeypatch):
     """Density and wind boost hardly, the others partly; mass and efficiency trade off; histories compete."""
     monkeypatch.setattr(_star_cluster, "_PARTICLES", 1_000)
@@ -443,7 +443,7 @@ def test_what_the_lines_tell(problem, monkeypatch):
     assert 0.1 < np.mean((fallen_back > 0.05) & (fallen_back < 0.95)) < 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "x",
     [

@@ -295,7 +295,7 @@ def metropolis(problem, y, step, chains, steps, rng):
     return np.array(kept)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_posterior_agrees_with_a_long_random_walk(few_angles):
     """At the noise of the default, where weighted draws of the prior would all but vanish."""
     problem = TissueReflectance()
@@ -318,7 +318,7 @@ def test_posterior_agrees_with_a_long_random_walk(few_angles):
             assert abs(below.mean() - share) < STANDARD_ERRORS * error
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_posterior_is_reproducible_with_other_seeds(few_angles):
     problem = TissueReflectance()
     _, y = problem.sample(1, random_state=20)
@@ -331,7 +331,7 @@ def test_posterior_is_reproducible_with_other_seeds(few_angles):
             assert np.abs((other <= threshold).mean(axis=0) - share).max() < STANDARD_ERRORS * error
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_can_be_told_and_what_not(few_angles):
     problem = TissueReflectance()
     x, y = problem.sample(6, random_state=0)
