@@ -16,10 +16,11 @@ IntArray: TypeAlias = NDArray[np.intp]
 # Natural log of the likelihood of each of k points: (k, dim) to (k,).
 LogLikelihood: TypeAlias = Callable[[FloatArray], FloatArray]
 
-# Fewer particles would miss small modes, and would fit the proposals badly.
-_MIN_PARTICLES = 2_000
-# A temperature is chosen so that the weights leave this share of the particles effective.
-_EFFECTIVE_SHARE = 0.5
+# Fewer particles would miss small modes, and would fit the proposals badly: what is taken if nothing is said,
+# and the least that can work at all.
+_PARTICLES, _MIN_PARTICLES = 2_000, 100
+# A power of the likelihood is chosen so that the weights leave this share of the particles effective.
+_EFFECTIVE_SHARE = 0.7
 # An observation is refused if the log of its evidence falls below this. With a likelihood of 1 where the
 # prediction is perfect, and normal noise, the best prediction is then some 14 standard deviations off.
 _LEAST_LOG_EVIDENCE = -100.0
@@ -31,6 +32,8 @@ _COMPONENTS = 12
 _PARTICLES_PER_DIMENSION = 20
 # ... and of the prior, with this weight, which bounds the ratio of posterior and mixture.
 _PRIOR_WEIGHT = 0.1
+# A family with a smaller share of the particles than this is refilled.
+_LEAST_FAMILY = 0.25
 # Kinds of moves: along a difference of others, in the length that suits or in full, which leads from mode to
 # mode; part of the way to a draw from the mixture, or to it. Shares of the particles that try each.
 _WALK, _JUMP, _PARTIAL, _NEW = range(4)
@@ -40,9 +43,9 @@ _SHARES = (0.4, 0.1, 0.25, 0.25)
 _WALK_LENGTH = 2.38
 _ACCEPTANCE = 0.25
 # Particles are moved until each coordinate's correlation with where it started is below this, and at the
-# last temperature below that; or this often at most.
-_CORRELATION, _LAST_CORRELATION = 0.5, 0.05
-_MAX_MOVES, _MAX_LAST_MOVES = 30, 150
+# last power below that, plus what chance alone leaves; or this often at most.
+_CORRELATION, _LAST_CORRELATION = 0.5, 0.2
+_MAX_MOVES, _MAX_LAST_MOVES = 30, 100
 
 
 def sample_posterior(
@@ -57,7 +60,7 @@ def sample_posterior(
     """Draw from a posterior with a standard normal prior, modes in their right proportions.
 
     Particles go from the prior to the posterior through the densities ``prior * likelihood**power``, the
-    power rising from 0 to 1 in steps that leave half of the particles effective. At each step the particles
+    power rising from 0 to 1 in steps that leave most of the particles effective. At each step the particles
     are resampled in proportion to their weights and then moved, by Markov chains that leave the density of
     that step as it is, until they have forgotten where they started. There are three kinds of moves: to a new
     draw from a mixture of normal distributions fitted to the particles, which may lead to another mode; part
@@ -79,8 +82,8 @@ def sample_posterior(
     row : int, default=0
         Row of y that the posterior belongs to, for the error.
     particles : int or None, default=None
-        Number of particles, raised to n where it is below; None for 2,000. More of them lower the error that
-        all draws share, most of all that of the proportions of modes.
+        Number of particles, raised to n and to 100 where it is below; None for 2,000. More of them lower the
+        error that all draws share, most of all that of the proportions of modes.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def sample_posterior(
     References
     ----------
     P. Del Moral, A. Doucet, A. Jasra, "Sequential Monte Carlo samplers", Journal of the Royal Statistical
-    Society B 68 (2006). Choice of temperatures: A. Jasra, D. Stephens, A. Doucet, T. Tsagaris, "Inference for
+    Society B 68 (2006). Choice of powers: A. Jasra, D. Stephens, A. Doucet, T. Tsagaris, "Inference for
     Levy-driven stochastic volatility models via adaptive sequential Monte Carlo", Scandinavian Journal of
     Statistics 38 (2011). Differences: C. ter Braak, "A Markov chain Monte Carlo version of the genetic
     algorithm differential evolution", Statistics and Computing 16 (2006). Partial moves: S. Cotter,
@@ -113,7 +116,7 @@ def sample_posterior(
     move each other: J. Goodman, J. Weare, "Ensemble samplers with affine invariance", Communications in
     Applied Mathematics and Computational Science 5 (2010).
     """
-    size = max(_MIN_PARTICLES if particles is None else particles, n)
+    size = max(_PARTICLES if particles is None else particles, n, _MIN_PARTICLES)
     try:
         state, log_evidence = _Particles.of_prior(log_likelihood, dim, size, rng)
         while state.power < 1.0:
@@ -188,20 +191,21 @@ class _Particles:
         chosen = _resample(log_weights, rng)
         self.points, self.log_likelihood = self.points[chosen], self.log_likelihood[chosen]
         self.second = self.second[chosen]
+        if not _LEAST_FAMILY <= self.second.mean() <= 1.0 - _LEAST_FAMILY:
+            self.second = rng.permutation(len(chosen)) >= len(chosen) // 2
         return float(np.logaddexp.reduce(log_weights) - math.log(len(log_weights)))
 
     def move(self, rng: np.random.Generator) -> None:
         """Move all points until they have forgotten where they started."""
         families = np.flatnonzero(~self.second), np.flatnonzero(self.second)
-        if min(len(family) for family in families) < 2:
-            raise _NoEvidenceError  # all the weight was on the descendants of one family
         proposals = [_Proposals(self.points[other], rng) for other in families[::-1]]
         start = self.points.copy()
         last = self.power == 1.0
+        wanted = (_LAST_CORRELATION if last else _CORRELATION) + 2.0 / math.sqrt(len(start))
         for _ in range(_MAX_LAST_MOVES if last else _MAX_MOVES):
             for family, other, proposal in zip(families, families[::-1], proposals, strict=True):
                 self._move_once(family, self.points[other], proposal, rng)
-            if _correlation(start, self.points) < (_LAST_CORRELATION if last else _CORRELATION):
+            if _correlation(start, self.points) < wanted:
                 break
 
     def _move_once(
