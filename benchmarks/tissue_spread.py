@@ -22,7 +22,7 @@ VOLUME, SCATTERING = 1, 2
 def main():
     """Draw the posteriors and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--observations", type=int, default=10)
+    parser.add_argument("--observations", type=int, default=5)
     parser.add_argument("--sigma", type=float, default=0.02)
     options = parser.parse_args()
     problem = TissueReflectance(sigma=options.sigma, verbose=1)
