@@ -26,6 +26,8 @@ pub struct Novelty {
 const FALSE_ALARM: f64 = 0.001;
 /// Simulations that distances are taken to, at most, and no more than half of all.
 const MOST_REFERENCES: usize = 2000;
+/// Fewest of them: with fewer, too many simulations would be called novel by chance.
+const FEWEST_REFERENCES: usize = 50;
 /// Other simulations whose distances tell what is usual, at most.
 const MOST_TRIALS: usize = 10_000;
 /// Added to the variance of each column, which is about one: directions in which the simulations do not vary are
@@ -38,7 +40,7 @@ impl Novelty {
         let order = permutation(y.nrows(), &mut seed.stream(Purpose::Novelty, 0));
         let references = MOST_REFERENCES.min(y.nrows() / 2);
         let trials = (y.nrows() - references).min(MOST_TRIALS);
-        if references == 0 {
+        if references < FEWEST_REFERENCES {
             return None;
         }
         let columns = y.ncols();
@@ -141,8 +143,8 @@ mod tests {
     fn few_simulations_give_a_rarer_truth_and_none_gives_no_test() {
         let novelty = Novelty::fit(table(100, 1).view(), Seed(2)).unwrap();
         assert!((novelty.false_alarm - 1.0 / 51.0).abs() < 1e-12);
-        assert!(Novelty::fit(table(1, 1).view(), Seed(2)).is_none());
-        let constant = Array2::from_elem((50, 2), 0.0);
+        assert!(Novelty::fit(table(99, 1).view(), Seed(2)).is_none());
+        let constant = Array2::from_elem((100, 2), 0.0);
         let novelty = Novelty::fit(constant.view(), Seed(2)).unwrap();
         assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.0)), [0.0]);
         assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.1)), [f64::INFINITY]);

@@ -216,7 +216,8 @@ class PosteriorEstimator(PairsEstimator):
         An observation is outside where the simulation nearest to it is farther away than nearly all
         simulations are from those that they are compared with: distances are taken in y with its columns
         scaled and made uncorrelated. Of simulations themselves, 0.1 % are called outside, or 2 / rows where
-        there are fewer than 2000 (a conformal test: it holds for any distribution).
+        there are fewer than 2000 (a conformal test: it holds for any distribution). With fewer than 100 rows
+        nothing can be told, and all are called covered.
 
         Parameters
         ----------
