@@ -28,7 +28,8 @@ if blocks:
     settings = dict(n_blocks=blocks, hidden_layer_sizes=(64, 64), batch_size=rows, max_iter=1)
     if case[0] == "INN":
         settings["objective"] = case[1]
-    model = getattr(innverse, case[0])(**settings, memory=memory, early_stopping=False, random_state=0)
+    settings |= dict(memory=memory, early_stopping=False, n_estimators=1, random_state=0)
+    model = getattr(innverse, case[0])(**settings)
     start = time.perf_counter()
     model.fit(x[:rows], y[:rows])
     seconds = time.perf_counter() - start
