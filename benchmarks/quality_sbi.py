@@ -7,8 +7,11 @@ prints one line of JSON. The spline flow of sbi with its other defaults, on two 
 import argparse
 import contextlib
 import json
+import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,25 +24,30 @@ THREADS = 2
 def main():
     """Train, draw and print the seconds of training."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="npz: theta, x, bounds (maybe empty), observations")
-    parser.add_argument("--samples", required=True, help="npy to write")
+    parser.add_argument(
+        "--data", required=True, type=Path, help="npz: theta, x, bounds (maybe empty), observations"
+    )
+    parser.add_argument("--samples", required=True, type=Path, help="npy to write")
     parser.add_argument("--draws", type=int, default=10_000)
     parser.add_argument("--flow", default="nsf", help="density estimator of sbi")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
     torch.manual_seed(options.seed)
-    data = {name: torch.tensor(values, dtype=torch.float32) for name, values in np.load(options.data).items()}
+    arrays, target = np.load(options.data), options.samples.resolve()
+    data = {name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()}
     prior = BoxUniform(*data["bounds"].T) if len(data["bounds"]) else None
     # What sbi prints would spoil the one line of JSON.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # it writes logs where it runs
         inference = NPE(prior=prior, density_estimator=options.flow, show_progress_bars=False)
         inference.append_simulations(data["theta"], data["x"])
         start = time.perf_counter()
         flow = inference.train()
         seconds = time.perf_counter() - start
         samples = [draw(inference, flow, prior, row, options.draws) for row in data["observations"]]
-    np.save(options.samples, np.stack(samples))
+        os.chdir(target.parent)
+    np.save(target, np.stack(samples))
     print(json.dumps({"seconds": seconds, "epochs": inference.summary["epochs_trained"][-1]}))
 
 

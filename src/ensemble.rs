@@ -7,11 +7,10 @@ use crate::inn::{self, Settings, Trained};
 use crate::layout::Layout;
 use crate::model::{Model, samples_for};
 use crate::random::{Purpose, Seed};
-use crate::train::fit::{self, Epoch, Outcome};
+use crate::train::fit::{self, Epoch, Outcome, Reports};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rayon::prelude::*;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 /// At least one network; all have the same columns.
@@ -32,16 +31,12 @@ pub fn fit(
     stop: &AtomicBool,
     report: impl FnMut(&Epoch) + Send,
 ) -> Result<(Ensemble, Vec<Outcome>)> {
-    let report = Mutex::new(report);
+    let reports = Reports::to(report);
     let fit_member = |(i, &seed): (usize, &Seed)| {
         let training = fit::Settings { seed, split: seed, ..settings.training };
         let settings = Settings { training, ..settings.clone() };
         let previous = previous.map(|ensemble| &ensemble.members[i]);
-        inn::fit(x, y, &settings, previous, stop, |epoch| {
-            // A panic elsewhere while it reported leaves nothing half done.
-            let mut report = report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            (*report)(epoch);
-        })
+        inn::fit(x, y, &settings, previous, stop, |epoch| reports.send(epoch))
     };
     let fits = seeds.par_iter().enumerate().map(fit_member).collect::<Result<Vec<_>>>()?;
     let (members, outcomes) = fits.into_iter().unzip();

@@ -9,10 +9,9 @@ use crate::inn::{self, Settings, Target};
 use crate::lattice::Lattice;
 use crate::model::{Coupling, Mixing, Model};
 use crate::random::{Purpose, Seed};
-use crate::train::fit::{self, Ending, Epoch, Schedule};
+use crate::train::fit::{self, Ending, Epoch, Reports, Schedule};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 /// How a surrogate is trained and used.
@@ -71,7 +70,7 @@ impl Surrogate {
             x_lattice.spread_out(x, settings.bounds.as_deref(), seed.derived(Purpose::Surrogate, 0));
         let spread_y = y_lattice.spread_out(y, None, seed.derived(Purpose::Surrogate, 1));
         let nothing = Array2::zeros((x.nrows(), 0));
-        let report = Mutex::new(report);
+        let reports = Reports::to(report);
         let learn = |target: ArrayView2<f64>, given: ArrayView2<f64>, bounds, epochs, index| {
             let training = fit::Settings {
                 seed: seed.derived(Purpose::Surrogate, index),
@@ -89,11 +88,7 @@ impl Surrogate {
                 training,
                 ..settings.clone()
             };
-            inn::train(target, given, &settings, None, stop, &mut |epoch: &Epoch| {
-                // A panic elsewhere while it reported leaves nothing half done.
-                let mut report = report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                (*report)(epoch);
-            })
+            inn::train(target, given, &settings, None, stop, &mut |epoch: &Epoch| reports.send(epoch))
         };
         let bounds = settings.bounds.clone();
         let (prior, likelihood) = rayon::join(

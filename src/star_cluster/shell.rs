@@ -271,17 +271,26 @@ mod tests {
         assert!((shell.radius() - radius - velocity - 5.0).abs() < 1e-7);
     }
 
-    #[test]
-    fn falls_as_a_free_body() {
-        // No push: after the turn only gravity acts, and energy is kept.
-        let cloud = Cloud::new(1e6, 10.0, 1e5);
+    fn none(_: f64) -> Push {
+        Push { momentum: 0.0, photons: 0.0 }
+    }
+
+    /// A shell thrown out and left alone until its mass is settled, and that mass.
+    fn turned(cloud: Cloud) -> (Shell, f64) {
         let mut shell = Shell::start(cloud, 0.0);
         shell.state[1] *= 30.0;
-        let none = |_| Push { momentum: 0.0, photons: 0.0 };
         while shell.mass.is_none() {
             shell.advance(none, shell.time + 0.01, TOLERANCE).unwrap();
         }
         let mass = shell.mass.unwrap();
+        (shell, mass)
+    }
+
+    #[test]
+    fn falls_as_a_free_body() {
+        // No push: after the turn only gravity acts, and energy is kept.
+        let cloud = Cloud::new(1e6, 10.0, 1e5);
+        let (mut shell, mass) = turned(cloud);
         let potential = |radius: f64| -GRAVITY * (cloud.stars + mass / 2.0) / radius;
         let energy = |shell: &Shell| shell.velocity().powi(2) / 2.0 + potential(shell.radius());
         let before = energy(&shell);
@@ -294,13 +303,7 @@ mod tests {
     #[test]
     fn a_shell_that_turns_round_keeps_its_mass_until_it_meets_gas_again() {
         let cloud = Cloud::new(1e6, 10.0, 3e4);
-        let mut shell = Shell::start(cloud, 0.0);
-        shell.state[1] *= 30.0;
-        let none = |_| Push { momentum: 0.0, photons: 0.0 };
-        while shell.mass.is_none() {
-            shell.advance(none, shell.time + 0.01, TOLERANCE).unwrap();
-        }
-        let mass = shell.mass.unwrap();
+        let (mut shell, mass) = turned(cloud);
         shell.advance(none, shell.time + 0.1, TOLERANCE).unwrap();
         assert_eq!(shell.mass, Some(mass));
         let turned_at = cloud.radius_of(mass);

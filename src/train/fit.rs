@@ -7,6 +7,7 @@ use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
 use rand::seq::SliceRandom;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Settings of the loop; the caller has checked them.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,23 @@ pub struct Epoch {
     pub validation_loss: f64,
     /// Mean of each weighted term over its batches.
     pub terms: Vec<f64>,
+}
+
+/// Lets fits that run side by side report, one at a time.
+pub struct Reports<F>(Mutex<F>);
+
+impl<F: FnMut(&Epoch)> Reports<F> {
+    /// To one listener.
+    pub fn to(listener: F) -> Self {
+        Self(Mutex::new(listener))
+    }
+
+    /// Passes an epoch on.
+    pub fn send(&self, epoch: &Epoch) {
+        // A panic elsewhere while it reported leaves nothing half done.
+        let mut listener = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (*listener)(epoch);
+    }
 }
 
 /// What remains of a fit besides the parameters.
