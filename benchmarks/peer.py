@@ -1,7 +1,9 @@
 """What the comparisons share: running a peer's script with its own Python, and tables in Markdown."""
 
+import contextlib
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,35 @@ def run_peer(python, script, **options):
             arguments.append(str(value))
     command = [str(python), str(BENCHMARKS / script), *arguments]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+class PeerProcess:
+    """A script of this folder that runs with the peer's Python and answers requests, see `serve`."""
+
+    def __init__(self, python, script):
+        command = [str(python), str(BENCHMARKS / script)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def __call__(self, work, **arguments):
+        """Have some work done and return what it reports."""
+        self.process.stdin.write(json.dumps([work, arguments]) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the peer ended while it did {work} {arguments}")
+        return json.loads(line)
+
+
+def serve(**works):
+    """Answer the requests of a `PeerProcess` by these functions, until there are no more."""
+    answers = sys.stdout
+    # What libraries print would mix with the answers.
+    with contextlib.redirect_stdout(sys.stderr):
+        for line in sys.stdin:
+            work, arguments = json.loads(line)
+            print(json.dumps(works[work](**arguments)), file=answers, flush=True)
 
 
 def print_markdown(titles, rows):

@@ -1,23 +1,29 @@
 """How good posteriors are with default settings: eight tasks with reference posteriors.
 
-    python benchmarks/quality.py
+    python benchmarks/quality.py [--peer-python PATH] [--results FILE]
 
 For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)` is fitted and
 judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference posterior, mean over
 observations that no fit has seen; largest error of the expected coverage over held-out pairs and its mean, in
 percentage points (negative is overconfident); mean log density of held-out parameters; seconds of training.
 Mean over seeds, with the spread over seeds in brackets. The full table takes hours, most of them in the
-classifiers; --quick takes 2,000 draws of two observations.
+classifiers; --quick takes 2,000 draws of two observations. PATH is the Python of an environment with torch
+and sbi: its spline flow is then trained on the same simulations just before, for the first seed. FILE keeps
+each result as a line of JSON, and what is in it is not measured again.
 """
 
 import argparse
+import json
 import sys
+import tempfile
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from peer import print_over_seeds
+from peer import print_over_seeds, run_peer
 from tasks import TASKS
 from threadpoolctl import threadpool_limits
 
@@ -41,21 +47,47 @@ def main():
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
+    parser.add_argument("--peer-python", help="Python with sbi")
+    parser.add_argument("--results", type=Path, help="file of results, read and added to")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
     settings = eval(f"dict({options.settings})")
+    record = Record(options.results)
     judges = {name: Judge(TASKS[name], options.quick) for name in options.tasks}
     # The classifiers run side by side: one thread each.
     with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
         for rows in options.rows:
             results = {}
             for name, judge in judges.items():
+                if options.peer_python:
+                    what = (f"{name}, sbi", rows, options.seeds[0])
+                    peer = record.get(what, judge.judge_peer, *what[1:], options.peer_python, pool)
+                    results[what[0]] = [peer]
                 for seed in options.seeds:
-                    result = judge.judge(rows, seed, settings, pool)
+                    result = record.get((name, rows, seed), judge.judge, rows, seed, settings, pool)
                     results.setdefault(name, []).append(result)
-                    print(f"{rows} rows, {name}, seed {seed}: {result}", file=sys.stderr, flush=True)
             print(f"\n{rows:,} simulations\n")
             print_over_seeds(TITLES, results, COLUMNS, digits=3)
+
+
+class Record:
+    """What was measured, by task, number of simulations and seed, in a file if there is one."""
+
+    def __init__(self, path):
+        self.path = path
+        lines = path.read_text().splitlines() if path and path.exists() else []
+        self.results = {tuple(key): result for key, result in map(json.loads, lines)}
+
+    def get(self, key, measure, *arguments):
+        """Return the result of a measurement that is made if it was not before."""
+        if key not in self.results:
+            self.results[key] = measure(*arguments)
+            line = json.dumps([key, self.results[key]])
+            print(line, file=sys.stderr, flush=True)
+            if self.path:
+                with self.path.open("a") as file:
+                    file.write(line + "\n")
+        return self.results[key]
 
 
 class Judge:
@@ -66,8 +98,12 @@ class Judge:
         self.draws = QUICK_DRAWS if quick else DRAWS
         observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
         self.y = task.sample(observations, 1000)[1]
-        self.references = [task.reference_posterior(y, self.draws, 2000 + i) for i, y in enumerate(self.y)]
         self.held_out = task.sample(COVERAGE_ROWS, 3000)
+
+    @cached_property
+    def references(self):
+        """Samples of the reference posterior of each observation."""
+        return [self.task.reference_posterior(y, self.draws, 2000 + i) for i, y in enumerate(self.y)]
 
     def judge(self, rows, seed, settings, pool):
         """Train and measure."""
@@ -85,6 +121,21 @@ class Judge:
             log_prob=float(np.mean(model.log_prob(*self.held_out))),
             seconds=seconds,
         )
+
+    def judge_peer(self, rows, seed, python, pool):
+        """Train the peer on the same simulations and measure its samples."""
+        x, y = self.task.sample(rows, 4000 + seed)
+        # The peer knows priors with edges on all sides only.
+        bounds = [] if self.task.bounds is None or np.isinf(self.task.bounds).any() else self.task.bounds
+        with tempfile.TemporaryDirectory() as folder:
+            data, drawn = Path(folder) / "data.npz", Path(folder) / "samples.npy"
+            np.savez(data, theta=x, x=y, bounds=bounds, observations=self.y)
+            printed = run_peer(
+                python, "quality_sbi.py", data=data, samples=drawn, draws=self.draws, seed=seed
+            )
+            samples = np.load(drawn)
+        accuracies = list(pool.map(c2st, self.references, samples))
+        return dict(c2st=float(np.mean(accuracies)), seconds=printed["seconds"])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ __all__ = [
     "constant_columns",
     "energy_score",
     "fit_network",
+    "mmd_double",
+    "mmd_single",
     "star_cluster",
 ]
 
@@ -59,6 +61,20 @@ def fit_network(
     previous: Model | None = None,
     progress: Callable[[int, float, float], object] | None = None,
 ) -> tuple[Model, list[dict[str, Any]]]: ...
+def mmd_single(
+    points: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    scales: list[float],
+    gradient: bool,
+    threads: int,
+) -> tuple[float, NDArray[np.float32] | None]: ...
+def mmd_double(
+    points: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    scales: list[float],
+    gradient: bool,
+    threads: int,
+) -> tuple[float, NDArray[np.float64] | None]: ...
 def energy_score(
     samples: NDArray[np.float64],
     truth: NDArray[np.float64],

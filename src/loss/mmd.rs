@@ -70,8 +70,21 @@ pub fn mmd_gradient<T: Real>(
 
 /// The squared discrepancy between two samples.
 pub fn mmd<T: Real>(points: &Batch<T>, reference: &Batch<T>, scales: &[T]) -> f64 {
-    let mut gradient = Batch::zeros(points.rows(), points.columns());
-    mmd_gradient(points, reference, scales, MeanKernel::Biased, &mut gradient)
+    assert_eq!(points.columns(), reference.columns());
+    let own = |batch| mean_of_kernel(batch, scales, MeanKernel::Biased);
+    let across: Vec<f64> = (0..points.tiles())
+        .into_par_iter()
+        .map(|tile| {
+            let (own, rows) = (points.tile(tile), points.rows_of(tile));
+            let sum_with = |other| {
+                let (theirs, count) = (reference.tile(other), reference.rows_of(other));
+                dispatch(Pairs { own, theirs, rows, count, scales, output: None })
+            };
+            (0..reference.tiles()).map(sum_with).sum()
+        })
+        .collect();
+    let pairs = points.rows() as f64 * reference.rows() as f64;
+    own(points) + own(reference) - 2.0 * across.iter().sum::<f64>() / pairs
 }
 
 /// One tile's share of mean k(x, x') - 2 mean k(x, y), and its rows of the gradient.
@@ -166,53 +179,76 @@ struct Pairs<'a, T> {
     output: Option<(&'a mut Vec<T>, &'a mut Vec<T>)>,
 }
 
+/// Rows of theirs that are taken at once: their independent chains of arithmetic fill the pipelines, and each load of
+/// an own row serves all of them.
+const AT_ONCE: usize = 4;
+
+/// Sums over pairs so far, one of the own rows to a lane.
+struct Sums<V> {
+    kernel: V,
+    slope: V,
+}
+
+impl<T: Real> Pairs<'_, T> {
+    /// The kernel between the own rows from `start` on and `N` of theirs from `j` on.
+    #[inline(always)]
+    fn at_once<V: Vector<T>, const N: usize>(&mut self, start: usize, j: usize, sums: &mut Sums<V>) {
+        assert!(start + V::LANES <= ROWS && j + N <= ROWS);
+        let zero = V::splat(T::zero());
+        let mut distances = [zero; N];
+        for (own, theirs) in self.own.chunks_exact(ROWS).zip(self.theirs.chunks_exact(ROWS)) {
+            // SAFETY: both columns have ROWS elements, and see the assertion.
+            let own = unsafe { V::load(own.as_ptr().add(start)) };
+            for (distance, &theirs) in distances.iter_mut().zip(&theirs[j..j + N]) {
+                let difference = own.sub(V::splat(theirs));
+                *distance = difference.mul_add(difference, *distance);
+            }
+        }
+        let (mut values, mut slopes) = ([zero; N], [zero; N]);
+        for &scale in self.scales {
+            let scale = V::splat(scale);
+            for i in 0..N {
+                let inverse = distances[i].add(scale).reciprocal();
+                let value = scale.mul(inverse);
+                values[i] = values[i].add(value);
+                slopes[i] = value.neg_mul_add(inverse, slopes[i]);
+            }
+        }
+        sums.kernel = values.into_iter().fold(sums.kernel, V::add);
+        if let Some((output, _)) = &mut self.output {
+            for (i, slope) in slopes.into_iter().enumerate() {
+                sums.slope = sums.slope.add(slope);
+                let to = &mut output[(j + i) * ROWS + start..][..V::LANES];
+                // SAFETY: there is room for LANES.
+                unsafe { slope.store(to.as_mut_ptr()) }
+            }
+        }
+    }
+}
+
 impl<T: Real> Kernel<T> for Pairs<'_, T> {
     type Output = f64;
 
     #[inline(always)]
-    fn run<V: Vector<T>>(self) -> f64 {
-        let (slopes, slope_sums) = match self.output {
-            Some((slopes, sums)) => (slopes.as_mut_ptr(), sums.as_mut_ptr()),
-            None => (std::ptr::null_mut(), std::ptr::null_mut()),
-        };
-        let columns = self.own.len() / ROWS;
+    fn run<V: Vector<T>>(mut self) -> f64 {
         assert!(self.theirs.len() == self.own.len() && self.rows <= ROWS && self.count <= ROWS);
+        let zero = V::splat(T::zero());
         let mut total = 0.0;
         for start in (0..self.rows).step_by(V::LANES) {
-            let mut sum = V::splat(T::zero());
-            let mut slope_sum = V::splat(T::zero());
-            for j in 0..self.count {
-                let mut distance = V::splat(T::zero());
-                for c in 0..columns {
-                    // SAFETY: both tiles have `columns` columns of ROWS; start + LANES <= ROWS.
-                    unsafe {
-                        let difference = V::load(self.own.as_ptr().add(c * ROWS + start))
-                            .sub(V::splat(*self.theirs.as_ptr().add(c * ROWS + j)));
-                        distance = difference.mul_add(difference, distance);
-                    }
-                }
-                let mut slope = V::splat(T::zero());
-                for &scale in self.scales {
-                    let scale = V::splat(scale);
-                    let inverse = distance.add(scale).reciprocal();
-                    let value = scale.mul(inverse);
-                    sum = sum.add(value);
-                    slope = value.neg_mul_add(inverse, slope);
-                }
-                slope_sum = slope_sum.add(slope);
-                if !slopes.is_null() {
-                    // SAFETY: slopes is ROWS by ROWS.
-                    unsafe { slope.store(slopes.add(j * ROWS + start)) }
-                }
+            let mut sums = Sums { kernel: zero, slope: zero };
+            let even = self.count - self.count % AT_ONCE;
+            for j in (0..even).step_by(AT_ONCE) {
+                self.at_once::<V, AT_ONCE>(start, j, &mut sums);
             }
-            if !slope_sums.is_null() {
-                // SAFETY: slope_sums has ROWS elements.
-                unsafe {
-                    let to = slope_sums.add(start);
-                    V::load(to).add(slope_sum).store(to);
-                }
+            for j in even..self.count {
+                self.at_once::<V, 1>(start, j, &mut sums);
             }
-            total += sum_of_rows(sum, self.rows - start);
+            if let Some((_, slope_sums)) = &mut self.output {
+                let to = slope_sums[start..][..V::LANES].as_mut_ptr();
+                // SAFETY: there is room for LANES.
+                unsafe { V::load(to).add(sums.slope).store(to) }
+            }
+            total += sum_of_rows(sums.kernel, self.rows - start);
         }
         total
     }
@@ -265,8 +301,11 @@ mod tests {
         for (n, m, columns) in [(1, 1, 1), (5, 70, 3), (33, 31, 2), (64, 96, 10)] {
             let ((x, xs), (y, ys)) = (sample(n, columns, 0.0, 1), sample(m, columns, 0.3, 2));
             let wanted = by_definition(&xs, &ys, columns, &SCALES);
-            let got = mmd(&x, &y, &SCALES);
-            assert!((got - wanted).abs() < 1e-12, "{n} {m} {columns}: {got} {wanted}");
+            let mut gradient = Batch::zeros(n, columns);
+            let beside = mmd_gradient(&x, &y, &SCALES, MeanKernel::Biased, &mut gradient);
+            for got in [mmd(&x, &y, &SCALES), beside] {
+                assert!((got - wanted).abs() < 1e-12, "{n} {m} {columns}: {got} {wanted}");
+            }
         }
     }
 

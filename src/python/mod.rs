@@ -3,6 +3,7 @@
 mod adding_doubling;
 mod errors;
 mod fit;
+mod mmd;
 mod model;
 mod star_cluster;
 
@@ -15,6 +16,8 @@ mod _core {
     use super::adding_doubling::adding_doubling;
     #[pymodule_export]
     use super::fit::{constant_columns, fit_network};
+    #[pymodule_export]
+    use super::mmd::{mmd_double, mmd_single};
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]
