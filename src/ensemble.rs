@@ -11,6 +11,7 @@ use crate::train::fit::{self, Epoch, Outcome, Reports};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 /// At least one network; all have the same columns.
@@ -70,26 +71,39 @@ impl Ensemble {
     }
 
     /// `n` posterior samples for every row of y, those of one row together, in the user's units: members take turns,
-    /// and which one begins is random for each row.
-    pub fn posterior(&self, y: ArrayView2<f64>, n: usize, seed: Seed) -> Result<Vec<f64>> {
+    /// and which one begins is random for each row. Only the samples with the wanted numbers, which are the same as if
+    /// all were drawn.
+    pub fn posterior(
+        &self,
+        y: ArrayView2<f64>,
+        n: usize,
+        seed: Seed,
+        wanted: Range<usize>,
+    ) -> Result<Vec<f64>> {
         let count = self.members.len();
-        if count == 1 {
-            return self.first().posterior(y, n, seed);
+        if count == 1 || wanted.is_empty() {
+            return self.first().posterior_part(y, n, seed, wanted);
         }
         let columns = self.layout().x;
-        let mut samples = samples_for(y.nrows(), n, columns)?;
+        let mut samples = samples_for(wanted.len(), columns)?;
+        // Of a member's own samples, so many for each row, those that have a turn.
         let turns = n.div_ceil(count);
+        let turn = |number: usize| number / n * turns + number % n / count;
+        let first = turn(wanted.start);
+        let own = first..turn(wanted.end - 1) + 1;
         let draw = |(i, member): (usize, &Trained)| {
-            member.model.posterior(y, turns, seed.derived(Purpose::Ensemble, 1 + i as u64))
+            let seed = seed.derived(Purpose::Ensemble, 1 + i as u64);
+            member.model.posterior_part(y, turns, seed, own.clone())
         };
         let parts = self.members.par_iter().enumerate().map(draw).collect::<Result<Vec<_>>>()?;
-        let mut order = seed.stream(Purpose::Ensemble, 0);
-        for (row, drawn) in samples.chunks_exact_mut((n * columns).max(1)).enumerate() {
-            let begins = order.random_range(0..count);
-            for (k, sample) in drawn.chunks_exact_mut(columns).enumerate() {
-                let start = (row * turns + k / count) * columns;
-                sample.copy_from_slice(&parts[(k + begins) % count][start..start + columns]);
+        let mut begins = (usize::MAX, 0);
+        for (sample, number) in samples.chunks_exact_mut(columns).zip(wanted) {
+            let row = number / n;
+            if begins.0 != row {
+                begins = (row, seed.stream(Purpose::Turns, row as u64).random_range(0..count));
             }
+            let start = (turn(number) - first) * columns;
+            sample.copy_from_slice(&parts[(number % n + begins.1) % count][start..start + columns]);
         }
         Ok(samples)
     }
@@ -145,15 +159,31 @@ mod tests {
         let parameters = |ensemble: &Ensemble, i: usize| ensemble.members[i].model.parameters.clone();
         assert!((0..3).all(|i| parameters(&one, i) == parameters(&two, i)));
         assert!(parameters(&one, 0) != parameters(&one, 1));
-        let draw = |ensemble: &Ensemble| ensemble.posterior(y.view(), 7, Seed(5)).unwrap();
+        let draw = |ensemble: &Ensemble| ensemble.posterior(y.view(), 7, Seed(5), 0..7 * y.nrows()).unwrap();
         assert_eq!(draw(&one), draw(&two));
+    }
+
+    #[test]
+    fn samples_drawn_in_parts_are_the_same() {
+        let (_, y) = ring(9);
+        let (ensemble, _) = ensemble(1);
+        for n in [1, 2, 7, 50] {
+            let all = ensemble.posterior(y.view(), n, Seed(5), 0..9 * n).unwrap();
+            for part in [1, 13, 32, 64] {
+                let starts = (0..9 * n).step_by(part);
+                let ranges = starts.map(|start| start..(start + part).min(9 * n));
+                let parts: Vec<f64> =
+                    ranges.flat_map(|r| ensemble.posterior(y.view(), n, Seed(5), r).unwrap()).collect();
+                assert_eq!(parts, all, "{n} {part}");
+            }
+        }
     }
 
     #[test]
     fn members_take_turns() {
         let (_, y) = ring(40);
         let (ensemble, _) = ensemble(1);
-        let samples = ensemble.posterior(y.view(), 6, Seed(5)).unwrap();
+        let samples = ensemble.posterior(y.view(), 6, Seed(5), 0..6 * y.nrows()).unwrap();
         let mut began = [0; 3];
         for (i, member) in ensemble.members.iter().enumerate() {
             let own = member

@@ -16,9 +16,10 @@ use crate::random::{Purpose, Seed, Stream, fill_normal};
 use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// The shape of a network, from which its chain is built.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -296,18 +297,37 @@ impl Model {
 
     /// `n` posterior samples for every row of y, those of one row together, in the user's units.
     pub fn posterior(&self, y: ArrayView2<f64>, n: usize, seed: Seed) -> Result<Vec<f64>> {
+        self.posterior_part(y, n, seed, 0..y.nrows() * n)
+    }
+
+    /// Some of these samples, by their numbers: the same as if all of them were drawn.
+    pub fn posterior_part(
+        &self,
+        y: ArrayView2<f64>,
+        n: usize,
+        seed: Seed,
+        wanted: Range<usize>,
+    ) -> Result<Vec<f64>> {
         let layout = self.layout();
         check_columns("y", y, layout.y)?;
-        let mut samples = samples_for(y.nrows(), n, layout.x)?;
-        let rows = y.nrows() * n;
-        let y = self.y_scaling.standardise(y);
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A tile has a random stream of its own: it is drawn whole or not at all.
+        let first_tile = wanted.start / ROWS;
+        let first = first_tile * ROWS;
+        let rows = wanted.end - first;
+        let mut samples = samples_for(rows, layout.x)?;
+        let first_observation = first / n;
+        let y = self.y_scaling.standardise(y.slice(s![first_observation..wanted.end.div_ceil(n), ..]));
         self.for_each_tile(&mut samples, layout.x, rows, |tile, rows, workspace, out| {
-            let y_row = |r: usize| row_of(&y, (tile * ROWS + r) / n);
+            let y_row = |r: usize| row_of(&y, (first + tile * ROWS + r) / n - first_observation);
             fill_tile(&mut workspace.y, rows, y_row);
-            self.draw_start(workspace, &mut seed.stream(Purpose::Posterior, tile as u64));
+            self.draw_start(workspace, &mut seed.stream(Purpose::Posterior, (first_tile + tile) as u64));
             self.inverse(workspace, rows);
             self.restore_x(&workspace.state, rows, y_row, out);
         });
+        samples.drain(..(wanted.start - first) * layout.x);
         Ok(samples)
     }
 
@@ -536,18 +556,16 @@ fn row_of(table: &Array2<f64>, row: usize) -> &[f64] {
     &values[row * columns..(row + 1) * columns]
 }
 
-/// Memory for `n` samples of so many columns for each of so many observations, or an error where there is none.
-pub fn samples_for(observations: usize, n: usize, columns: usize) -> Result<Vec<f64>> {
+/// Memory for so many samples, or an error where there is none.
+pub fn samples_for(rows: usize, columns: usize) -> Result<Vec<f64>> {
     let mut samples = Vec::new();
-    let len = observations.checked_mul(n).and_then(|rows| rows.checked_mul(columns));
+    let len = rows.checked_mul(columns);
     match len.map(|len| (len, samples.try_reserve_exact(len))) {
         Some((len, Ok(()))) => {
             samples.resize(len, 0.0);
             Ok(samples)
         }
-        _ => {
-            Err(Error::setting("n", n, format!("samples of {observations} observations that fit in memory")))
-        }
+        _ => Err(Error::setting("n", rows, "samples that fit in memory, of all observations together")),
     }
 }
 

@@ -25,12 +25,14 @@ pub enum Purpose {
     Validation = 6,
     /// Latent variables of posterior samples.
     Posterior = 7,
-    /// Which network of an ensemble draws, and the seeds of all of them.
+    /// Seeds of the networks of an ensemble.
     Ensemble = 8,
     /// Which simulations tell what an observation should look like.
     Novelty = 9,
     /// Seeds and rows of a learned simulator.
     Surrogate = 10,
+    /// Which network of an ensemble draws.
+    Turns = 11,
 }
 
 /// A generator of one stream.

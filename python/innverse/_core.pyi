@@ -23,7 +23,15 @@ INSTRUCTIONS: str
 
 @final
 class Model:
-    def posterior(self, y: NDArray[np.float64], n: int, seed: int, threads: int) -> NDArray[np.float64]: ...
+    def posterior(
+        self,
+        y: NDArray[np.float64],
+        n: int,
+        seed: int,
+        threads: int,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> NDArray[np.float64]: ...
     def predict(self, x: NDArray[np.float64], threads: int) -> NDArray[np.float64]: ...
     def latent(
         self, x: NDArray[np.float64], y: NDArray[np.float64] | None, threads: int

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from . import _core
 from ._base import PairsEstimator
 from ._network import batch_size, ensemble_size
+from ._sampling import allocate, check_out, draw
 from ._validation import FloatArray, as_observations, as_table, check_same_rows, finite_rows
 from ._verdict import Verdict, judge, warn_of_novel
 
@@ -234,8 +235,13 @@ class PosteriorEstimator(PairsEstimator):
         covered = np.asarray(test[0]) <= 1.0 if test else np.ones(len(table), dtype=bool)
         return covered[0] if single else covered
 
-    def posterior(self, y: Any, n: int = 1000, random_state: Any = None) -> FloatArray:
+    def posterior(
+        self, y: Any, n: int = 1000, random_state: Any = None, *, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """Draw samples of p(x | y).
+
+        Samples are drawn in parts, so that any number of them needs no more memory than the array they go to.
+        With ``verbose=1`` a bar shows how far many samples are.
 
         Parameters
         ----------
@@ -245,11 +251,18 @@ class PosteriorEstimator(PairsEstimator):
             Samples for each observation.
         random_state : int, RandomState instance or None, default=None
             Determines the samples; None takes the estimator's own `random_state`.
+        out : ndarray of float32 or float64 of shape (n, dx) or (m, n, dx), or None
+            Where the samples go, such as a `numpy.memmap`; None makes a new array of float64.
 
         Returns
         -------
         samples : ndarray of shape (n, dx) or (m, n, dx)
-            In the units of the x that the model was fitted to.
+            In the units of the x that the model was fitted to; `out`, if that was given.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where y has other columns than in `fit`, or `out` can't take the samples.
 
         Warns
         -----
@@ -261,11 +274,13 @@ class PosteriorEstimator(PairsEstimator):
         n = _positive(n, "n")
         table, single = as_observations(y, self._y_columns)
         seed = self._seed(random_state if random_state is not None else self.random_state)
+        dx = self.n_features_in_
+        shape = (n, dx) if single else (len(table), n, dx)
+        samples = allocate(shape, n) if out is None else check_out(out, shape)
         if test := self._model.novel(table, self._threads()):
             warn_of_novel(*test, stacklevel=2)
-        samples = self._model.posterior(table, n, seed, self._threads())
-        shape = (n, -1) if single else (len(table), n, samples.shape[1])
-        return samples.reshape(shape)
+        draw(self._model, table, n, seed, self._threads(), out=samples, verbose=bool(self.verbose))
+        return samples
 
     def log_prob(self, x: Any, y: Any) -> FloatArray:
         """Return the natural log of the density that `posterior` draws from.

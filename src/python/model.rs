@@ -1,13 +1,14 @@
 //! A trained network in Python's hands.
 
 use crate::ensemble::Ensemble;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::random::Seed;
 use crate::store;
 use crate::threads::with_threads;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Trained networks; never change.
@@ -18,7 +19,10 @@ pub struct Model {
 
 #[pymethods]
 impl Model {
-    /// Samples, n of them for each row of y, as an array of shape (rows * n, columns of x).
+    /// Samples, n of them for each row of y, as an array of shape (rows * n, columns of x); or those from number
+    /// `start` to before `stop`.
+    #[pyo3(signature = (y, n, seed, threads, start = 0, stop = None))]
+    #[expect(clippy::too_many_arguments, reason = "Python passes them by name")]
     fn posterior<'py>(
         &self,
         py: Python<'py>,
@@ -26,10 +30,13 @@ impl Model {
         n: usize,
         seed: u64,
         threads: usize,
+        start: usize,
+        stop: Option<usize>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let (model, y) = (&self.ensemble, y.as_array());
         let columns = model.layout().x;
-        let samples = py.detach(|| with_threads(threads, || model.posterior(y, n, Seed(seed))))??;
+        let wanted = sample_numbers(y.nrows(), n, start, stop)?;
+        let samples = py.detach(|| with_threads(threads, || model.posterior(y, n, Seed(seed), wanted)))??;
         let rows = samples.len() / columns;
         PyArray1::from_vec(py, samples).reshape([rows, columns])
     }
@@ -144,6 +151,17 @@ impl Model {
         let constructor = slf.get_type().getattr("from_bytes")?;
         Ok((constructor, (PyBytes::new(slf.py(), &bytes),)))
     }
+}
+
+/// The numbers of samples from `start` to before `stop`, of `n` for each observation.
+fn sample_numbers(observations: usize, n: usize, start: usize, stop: Option<usize>) -> Result<Range<usize>> {
+    let most = observations.checked_mul(n).ok_or_else(|| Error::setting("n", n, "fewer samples"))?;
+    let stop = stop.unwrap_or(most);
+    if start > stop || stop > most {
+        let needed = format!("numbers in order, at most {most}");
+        return Err(Error::setting("start and stop", format!("{start} and {stop}"), needed));
+    }
+    Ok(start..stop)
 }
 
 /// The energy score of each row of samples, shape (m, n, d), against its row of truth, shape (m, d).
