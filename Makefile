@@ -35,8 +35,8 @@ lint: $(VENV)/.built
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest innverse._core
 
-# The site, in site/html, without warnings. Notebooks are shown as they are stored; `make docs NOTEBOOKS=force` runs
-# them, minutes each, and shows what they draw.
+# The site, in site/html, without warnings. Notebooks are shown as they are stored; `make docs NOTEBOOKS=cache` runs
+# those that changed, up to minutes each, and shows what they draw.
 NOTEBOOKS ?= off
 SPHINX := INNVERSE_DOCS_NOTEBOOKS=$(NOTEBOOKS) $(BIN)/sphinx-build -W --keep-going
 
