@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs linkcheck bench clean
 
 # The environment: a stamp file, renewed when the list of dependencies changes.
 $(VENV)/.ready: pyproject.toml
@@ -35,5 +35,22 @@ lint: $(VENV)/.built
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest innverse._core
 
+# The site, in site/html, without warnings. Notebooks are shown as they are stored; `make docs NOTEBOOKS=cache` runs
+# those that changed, up to minutes each, and shows what they draw.
+NOTEBOOKS ?= off
+SPHINX := INNVERSE_DOCS_NOTEBOOKS=$(NOTEBOOKS) $(BIN)/sphinx-build -W --keep-going
+
+$(VENV)/.docs: $(VENV)/.built pyproject.toml
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
+docs: $(VENV)/.docs
+	rm -rf docs/generated
+	$(SPHINX) -b html docs site/html
+
+# Links that lead out of the site; needs a network.
+linkcheck: $(VENV)/.docs
+	$(SPHINX) -b linkcheck docs site/linkcheck
+
 clean:
-	rm -rf $(VENV) target demo
+	rm -rf $(VENV) target demo site docs/generated docs/notebooks

@@ -33,8 +33,8 @@ class INN(PosteriorEstimator):
         sides with zeros.
     objective : {"bidirectional", "likelihood"}, default="bidirectional"
         What training minimises: the paper's sum of losses in both directions, or the negative log density
-        by change of variables, -log N(z; 0, 1) - log N(y'; y, y_noise^2) - log |det d[z, y'] / dx|, where
-        [z, y'] is what the network makes of x.
+        by change of variables, ``-log N(z; 0, 1) - log N(y'; y, y_noise^2) - log |det d[z, y'] / dx|``,
+        where [z, y'] is what the network makes of x.
     n_estimators : int, default=1
         Networks that are trained side by side, from different seeds and with different rows held out, and
         sampled as one mixture with one density; `predict` is their mean, `latent` that of the first.
@@ -132,12 +132,11 @@ class INN(PosteriorEstimator):
     Examples
     --------
     >>> from innverse import INN
-    >>> from innverse.problems import GaussianModes
-    >>> problem = GaussianModes(labels="some")
-    >>> x, y = problem.sample(1000, random_state=0)
+    >>> from innverse.problems import InverseKinematics
+    >>> x, y = InverseKinematics().sample(1000, random_state=0)
     >>> model = INN(max_iter=2, random_state=0).fit(x, y)
     >>> model.posterior(y[0], n=5).shape
-    (5, 2)
+    (5, 4)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -298,8 +297,8 @@ class INN(PosteriorEstimator):
 
         Returns
         -------
-        z : ndarray of shape (n, latent_dim_)
-            Standard normal where the model is right.
+        z : ndarray of shape (n, dz)
+            Standard normal where the model is right; dz is `latent_dim_`.
         """
         check_is_fitted(self)
         return self._model.latent(self._x_table(x), None, self._threads())

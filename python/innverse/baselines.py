@@ -52,7 +52,7 @@ class RejectionABC(PairsEstimator):
         Standard deviation of each column of y; 1 for a constant column.
     n_features_in_ : int
         Number of columns of x.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (dx,)
         Names of the columns of x, where it was a table with names.
 
     References
