@@ -2,6 +2,7 @@
 //! tiles form fixed groups, a group is worked through in order by one thread, and sums over groups are
 //! taken in the order of the groups.
 
+use crate::kernels::update::sum_of_parts;
 use crate::kernels::{ROWS, Real};
 use rayon::prelude::*;
 
@@ -131,21 +132,14 @@ pub fn most_groups(tiles: usize) -> usize {
 /// Scalars that one thread sums over all groups at a time.
 const REDUCTION_CHUNK: usize = 4096;
 
-/// `sum = parts[0] + parts[1] + ...`, in that order, whatever the threads.
+/// `sum = parts[0] + parts[1] + ...`, in that order, whatever the threads; at most one part for each group.
 pub fn ordered_sum<T: Real>(sum: &mut [T], parts: &[&[T]]) {
     sum.par_chunks_mut(REDUCTION_CHUNK).enumerate().for_each(|(i, chunk)| {
         let range = i * REDUCTION_CHUNK..i * REDUCTION_CHUNK + chunk.len();
-        match parts.split_first() {
-            None => chunk.fill(T::zero()),
-            Some((first, rest)) => {
-                chunk.copy_from_slice(&first[range.clone()]);
-                for part in rest {
-                    for (total, &value) in chunk.iter_mut().zip(&part[range.clone()]) {
-                        *total = *total + value;
-                    }
-                }
-            }
-        }
+        // There are at most GROUPS of them.
+        let mut own: [&[T]; GROUPS] = [&[]; GROUPS];
+        own.iter_mut().zip(parts).for_each(|(own, part)| *own = &part[range.clone()]);
+        sum_of_parts(chunk, &own[..parts.len()]);
     });
 }
 

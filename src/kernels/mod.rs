@@ -5,6 +5,7 @@ pub mod dispatch;
 pub mod elementwise;
 pub mod product;
 pub mod real;
+pub mod update;
 pub mod vector;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;

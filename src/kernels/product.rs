@@ -6,7 +6,7 @@
 
 use super::ROWS;
 use super::dispatch::{Kernel, dispatch};
-use super::real::Real;
+use super::real::{Real, SQUARE};
 use super::vector::Vector;
 
 /// A matrix of which one element at a time is broadcast: element (i, k) is at `i * row + k * column`.
@@ -369,9 +369,6 @@ pub fn transposed_stride(columns: usize) -> usize {
     columns.next_multiple_of(TRANSPOSED_STEP)
 }
 
-/// Side of the squares that a transposition moves at a time: a cache line of f32 each way.
-const SQUARE: usize = 8;
-
 /// `to[r * stride + column] = tile[column][r]` for all rows of the tile.
 pub fn transpose<T: Real>(to: &mut [T], stride: usize, tile: &[T], columns: usize, rows: usize) {
     assert!(to.len() >= rows * stride && stride >= columns && tile.len() >= columns * ROWS);
@@ -380,7 +377,7 @@ pub fn transpose<T: Real>(to: &mut [T], stride: usize, tile: &[T], columns: usiz
         for r in (0..rows).step_by(SQUARE) {
             let height = SQUARE.min(rows - r);
             if width == SQUARE && height == SQUARE {
-                transpose_square(&mut to[r * stride + c..], stride, &tile[c * ROWS + r..]);
+                T::transpose_square(&mut to[r * stride + c..], stride, &tile[c * ROWS + r..], ROWS);
             } else {
                 for i in 0..height {
                     for j in 0..width {
@@ -389,18 +386,6 @@ pub fn transpose<T: Real>(to: &mut [T], stride: usize, tile: &[T], columns: usiz
                 }
             }
         }
-    }
-}
-
-#[inline(always)]
-fn transpose_square<T: Real>(to: &mut [T], stride: usize, from: &[T]) {
-    let mut square = [[T::zero(); SQUARE]; SQUARE];
-    for (j, line) in square.iter_mut().enumerate() {
-        line.copy_from_slice(&from[j * ROWS..j * ROWS + SQUARE]);
-    }
-    for i in 0..SQUARE {
-        let line: [T; SQUARE] = std::array::from_fn(|j| square[j][i]);
-        to[i * stride..i * stride + SQUARE].copy_from_slice(&line);
     }
 }
 

@@ -7,6 +7,9 @@ use num_traits::Float;
 use std::fmt::Debug;
 use std::iter::Sum;
 
+/// Side of the squares that a transposition moves at a time.
+pub const SQUARE: usize = 4;
+
 /// A floating-point type with one SIMD vector per instruction set.
 pub trait Real: Float + Default + Debug + Sum + Send + Sync + 'static {
     /// Lanes of AVX-512.
@@ -33,13 +36,22 @@ pub trait Real: Float + Default + Debug + Sum + Send + Sync + 'static {
     fn of(value: f64) -> Self;
     /// Exact conversion.
     fn to_double(self) -> f64;
+    /// `to[i * to_stride + j] = from[j * from_stride + i]` for i and j below [`SQUARE`].
+    #[inline]
+    fn transpose_square(to: &mut [Self], to_stride: usize, from: &[Self], from_stride: usize) {
+        for i in 0..SQUARE {
+            for j in 0..SQUARE {
+                to[i * to_stride + j] = from[j * from_stride + i];
+            }
+        }
+    }
     /// The one of two casts of the same numbers that is of this type.
     fn pick<'a>(casts: (&'a [f64], &'a [f32])) -> &'a [Self];
 }
 
 macro_rules! real {
     ($scalar:ty, $own:tt, $wide:ty, $medium:ty, $rounding:expr, $bias:expr, $range:expr, $ln2:expr, $terms:expr,
-     $ln_terms:expr) => {
+     $ln_terms:expr $(, $transpose:path)?) => {
         impl Real for $scalar {
             #[cfg(target_arch = "x86_64")]
             type Wide = $wide;
@@ -69,6 +81,13 @@ macro_rules! real {
             fn pick<'a>(casts: (&'a [f64], &'a [f32])) -> &'a [Self] {
                 casts.$own
             }
+            $(
+                #[cfg(target_arch = "x86_64")]
+                #[inline]
+                fn transpose_square(to: &mut [Self], to_stride: usize, from: &[Self], from_stride: usize) {
+                    $transpose(to, to_stride, from, from_stride);
+                }
+            )?
         }
     };
 }
@@ -83,7 +102,8 @@ real!(
     (-87.0, 88.0),
     (0.693_359_4, -2.121_944_4e-4),
     7,
-    5
+    5,
+    x86::transpose_square
 );
 real!(
     f64,

@@ -1,5 +1,6 @@
 //! AVX2 and AVX-512 vectors. Every method is inlined into a function that enables the instructions.
 
+use super::real::SQUARE;
 use super::vector::Vector;
 use std::arch::x86_64::*;
 
@@ -15,6 +16,20 @@ pub struct F32x8(__m256);
 /// 4 double-precision lanes of AVX2.
 #[derive(Clone, Copy)]
 pub struct F64x4(__m256d);
+
+/// The transposition of a square of [`SQUARE`] lines: SSE is part of every x86-64.
+pub fn transpose_square(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize) {
+    assert!(to.len() >= (SQUARE - 1) * to_stride + SQUARE && from.len() >= (SQUARE - 1) * from_stride + SQUARE);
+    // SAFETY: each line has SQUARE scalars, see the assertion.
+    unsafe {
+        let line = |j: usize| _mm_loadu_ps(from.as_ptr().add(j * from_stride));
+        let [mut a, mut b, mut c, mut d] = [line(0), line(1), line(2), line(3)];
+        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+        for (i, column) in [a, b, c, d].into_iter().enumerate() {
+            _mm_storeu_ps(to.as_mut_ptr().add(i * to_stride), column);
+        }
+    }
+}
 
 /// Rows of a product's register block: 32 registers of AVX-512 hold 24 sums, 16 of AVX2 hold 12.
 const BLOCK_AVX512: usize = 12;

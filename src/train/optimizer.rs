@@ -1,6 +1,7 @@
 //! Adam (Kingma & Ba 2015, arXiv 1412.6980) with an L2 penalty and gradients clamped element by element.
 
 use crate::kernels::Real;
+use crate::kernels::update::{self, AdamStep, Moving, sum_of_squares};
 use rayon::prelude::*;
 
 /// Constants of the optimizer.
@@ -70,24 +71,23 @@ impl<T: Real> Moments<T> {
     /// One step downhill.
     pub fn step(&mut self, adam: &Adam, rate: f64, rates: &[T], parameters: &mut [T], gradient: &[T]) {
         self.steps += 1;
-        let (b1, b2) = (T::of(adam.beta_1), T::of(adam.beta_2));
-        let (c1, c2) = (T::one() - b1, T::one() - b2);
         let bias_1 = 1.0 - adam.beta_1.powf(self.steps as f64);
         let bias_2 = 1.0 - adam.beta_2.powf(self.steps as f64);
-        let (rate, root) = (T::of(rate / bias_1), T::of(bias_2.sqrt().recip()));
-        let (epsilon, decay, clamp) = (T::of(adam.epsilon), T::of(adam.weight_decay), T::of(adam.clamp));
-        let chunks =
-            parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(rates.par_chunks(CHUNK));
+        let step = AdamStep {
+            betas: (T::of(adam.beta_1), T::of(adam.beta_2)),
+            rate: T::of(rate / bias_1),
+            root: T::of(bias_2.sqrt().recip()),
+            epsilon: T::of(adam.epsilon),
+            decay: T::of(adam.weight_decay),
+            clamp: T::of(adam.clamp),
+        };
         let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
-        chunks.zip(moments).for_each(|(((parameters, gradient), rates), (first, second))| {
-            let moments = first.iter_mut().zip(second);
-            for (((p, &g), &factor), (m, v)) in parameters.iter_mut().zip(gradient).zip(rates).zip(moments) {
-                let g = g.min(clamp).max(-clamp) + decay * *p;
-                *m = b1 * *m + c1 * g;
-                *v = b2 * *v + c2 * g * g;
-                *p = *p - factor * rate * *m / (v.sqrt() * root + epsilon);
-            }
-        });
+        let read = gradient.par_chunks(CHUNK).zip(rates.par_chunks(CHUNK));
+        parameters.par_chunks_mut(CHUNK).zip(moments).zip(read).for_each(
+            |((parameters, (first, second)), (gradient, rates))| {
+                update::adam(step, Moving { changed: [parameters, first, second], gradient, rates });
+            },
+        );
     }
 }
 
@@ -122,8 +122,7 @@ impl Limiter {
 
 /// Euclidean norm, summed in the order of fixed chunks.
 fn norm<T: Real>(gradient: &[T]) -> f64 {
-    let square = |chunk: &[T]| chunk.iter().map(|&g| g * g).sum::<T>().to_double();
-    let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(square).collect();
+    let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(sum_of_squares).collect();
     sums.iter().sum::<f64>().sqrt()
 }
 
