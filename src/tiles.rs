@@ -5,9 +5,15 @@
 use crate::kernels::update::sum_of_parts;
 use crate::kernels::{ROWS, Real};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Groups a batch is cut into at most: the most threads that can help, and the number of gradients kept.
 const GROUPS: usize = 8;
+/// Groups that any batch is cut into, as far as it has tiles.
+const FEWEST_GROUPS: usize = 4;
+/// Tiles of a group in larger batches. Each group sets a gradient to zero and has it summed in the end, which takes
+/// as long as the arithmetic of a tile or two where the gradients do not fit in the cache.
+const TILES_OF_GROUP: usize = 8;
 
 /// Rows of data as tiles; the rows beyond the last one are zero.
 #[derive(Clone, Debug, Default)]
@@ -114,19 +120,23 @@ pub fn rows_of_tile(rows: usize, tile: usize) -> usize {
     (rows - tile * ROWS).min(ROWS)
 }
 
-/// Tiles in a group, for so many tiles in all.
-pub fn tiles_per_group(tiles: usize) -> usize {
-    tiles.div_ceil(GROUPS).max(1)
-}
-
 /// Number of groups, for so many tiles in all.
 pub fn groups(tiles: usize) -> usize {
-    tiles.div_ceil(tiles_per_group(tiles))
+    (tiles / TILES_OF_GROUP).clamp(FEWEST_GROUPS, GROUPS).min(tiles)
 }
 
-/// The most groups that up to so many tiles are cut into: fewer tiles can make more groups.
-pub fn most_groups(tiles: usize) -> usize {
-    tiles.min(GROUPS)
+/// The tiles of one group: as many as of any other, or one less.
+pub fn tiles_of(group: usize, tiles: usize) -> Range<usize> {
+    let groups = groups(tiles);
+    group * tiles / groups..(group + 1) * tiles / groups
+}
+
+/// One slice for each group, of the slots of its tiles.
+pub fn by_groups<S>(mut slots: &mut [S]) -> Vec<&mut [S]> {
+    let tiles = slots.len();
+    let take =
+        |group| slots.split_off_mut(..tiles_of(group, tiles).len()).expect("the groups share out the tiles");
+    (0..groups(tiles)).map(take).collect()
 }
 
 /// Scalars that one thread sums over all groups at a time.
@@ -148,9 +158,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_tiles_never_need_more_than_the_most_groups() {
-        for most in 1..100 {
-            assert!((1..=most).all(|tiles| groups(tiles) <= most_groups(most)), "{most}");
+    fn groups_share_out_the_tiles() {
+        for tiles in 0..200 {
+            let ranges: Vec<_> = (0..groups(tiles)).map(|group| tiles_of(group, tiles)).collect();
+            assert!(ranges.iter().flat_map(|range| range.clone()).eq(0..tiles), "{tiles}");
+            let (least, most) = (tiles / ranges.len().max(1), tiles.div_ceil(ranges.len().max(1)));
+            assert!(ranges.iter().all(|range| range.len() == least || range.len() == most), "{tiles}");
+            let mut slots: Vec<usize> = (0..tiles).collect();
+            let parts: Vec<Range<usize>> =
+                by_groups(&mut slots).iter().map(|part| part[0]..part[part.len() - 1] + 1).collect();
+            assert_eq!(parts, ranges);
+            // A fit keeps as many gradients as its largest batch needs.
+            assert!((0..tiles).all(|fewer| groups(fewer) <= groups(tiles)));
         }
     }
 }

@@ -19,7 +19,9 @@ pub struct F64x4(__m256d);
 
 /// The transposition of a square of [`SQUARE`] lines: SSE is part of every x86-64.
 pub fn transpose_square(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize) {
-    assert!(to.len() >= (SQUARE - 1) * to_stride + SQUARE && from.len() >= (SQUARE - 1) * from_stride + SQUARE);
+    assert!(
+        to.len() >= (SQUARE - 1) * to_stride + SQUARE && from.len() >= (SQUARE - 1) * from_stride + SQUARE
+    );
     // SAFETY: each line has SQUARE scalars, see the assertion.
     unsafe {
         let line = |j: usize| _mm_loadu_ps(from.as_ptr().add(j * from_stride));

@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::loss::fit::squared_error;
 use crate::loss::mmd::{MeanKernel, mmd_gradient};
 use crate::random::{EvenNormals, Stream, normal};
-use crate::tiles::{Batch, groups, most_groups, ordered_sum, rows_of_tile, tiles_per_group};
+use crate::tiles::{Batch, by_groups, groups, ordered_sum, rows_of_tile, tiles_of};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +158,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             settings,
             keep,
             slots: (0..tiles).map(|_| slot()).collect(),
-            workers: (0..most_groups(tiles)).map(|_| worker()).collect(),
+            workers: (0..groups(tiles)).map(|_| worker()).collect(),
             z_points: batch(zy),
             z_reference: batch(zy),
             z_gradient: batch(layout.z),
@@ -181,7 +181,6 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     /// Runs all three passages of every tile, and the losses that need one row at a time.
     fn run(&mut self, parameters: &[T], data: &Data<T>, rows: &[usize], noise: Noise, progress: f64) {
         let tiles = rows.len().div_ceil(ROWS);
-        let per_group = tiles_per_group(tiles);
         let scale = Scale::new(&self.layout, &self.settings, rows.len(), noise.step);
         let noise_level = self.noise_level(progress);
         let x_padding_level = decayed(1.0, X_PADDING_DECAY, progress);
@@ -201,10 +200,9 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             tiles,
             step: noise.step,
         };
-        self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
+        by_groups(&mut self.slots[..tiles]).into_par_iter().zip(&mut self.workers).enumerate().for_each(
             |(group, (slots, worker))| {
-                for (i, slot) in slots.iter_mut().enumerate() {
-                    let tile = group * per_group + i;
+                for (tile, slot) in tiles_of(group, tiles).zip(slots) {
                     context.run_tile(slot, worker, data, rows, tile, noise.of_tile(tile));
                 }
             },
@@ -304,16 +302,14 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
     fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut [T]) {
         let tiles = rows.div_ceil(ROWS);
-        let per_group = tiles_per_group(tiles);
         let (chain, layout, keep) = (self.chain, self.layout, self.keep);
         let z_factor = T::of(self.settings.z_weight);
         let x_factor = T::of(self.settings.x_weight * ramp);
         let (z_gradient, x_gradient) = (&self.z_gradient, &self.x_gradient);
-        self.slots[..tiles].par_chunks_mut(per_group).zip(&mut self.workers).enumerate().for_each(
+        by_groups(&mut self.slots[..tiles]).into_par_iter().zip(&mut self.workers).enumerate().for_each(
             |(group, (slots, worker))| {
                 worker.gradient.fill(T::zero());
-                for (i, slot) in slots.iter_mut().enumerate() {
-                    let tile = group * per_group + i;
+                for (tile, slot) in tiles_of(group, tiles).zip(slots) {
                     // y inside the MMD is only a condition: its gradient is blocked.
                     add_scaled(&mut slot.forward.cotangent, z_gradient.tile(tile), layout.z, z_factor);
                     add_scaled(&mut slot.sampling.cotangent, x_gradient.tile(tile), layout.x, x_factor);

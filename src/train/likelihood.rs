@@ -13,7 +13,7 @@ use crate::kernels::{ROWS, Real};
 use crate::layout::Layout;
 use crate::loss::likelihood::normal_nll;
 use crate::random::Stream;
-use crate::tiles::{groups, most_groups, ordered_sum, tiles_per_group};
+use crate::tiles::{groups, ordered_sum, tiles_of};
 use rayon::prelude::*;
 
 /// Noise of the objective, in standardised units.
@@ -71,7 +71,7 @@ impl<'a, T: Real> Likelihood<'a, T> {
             scratch: zeros(Invertible::<T>::scratch_len(chain)),
             sums: [0.0; 4],
         };
-        let workers = (0..most_groups(rows.div_ceil(ROWS))).map(|_| worker()).collect();
+        let workers = (0..groups(rows.div_ceil(ROWS))).map(|_| worker()).collect();
         Self { chain, layout, settings, keep, workers }
     }
 
@@ -93,7 +93,6 @@ impl<'a, T: Real> Likelihood<'a, T> {
         backward: bool,
     ) -> Vec<f64> {
         let tiles = rows.len().div_ceil(ROWS);
-        let per_group = tiles_per_group(tiles);
         let context = Context {
             chain: self.chain,
             layout: self.layout,
@@ -107,7 +106,7 @@ impl<'a, T: Real> Likelihood<'a, T> {
         workers.par_iter_mut().enumerate().for_each(|(group, worker)| {
             worker.gradient.fill(T::zero());
             worker.sums = [0.0; 4];
-            for tile in group * per_group..((group + 1) * per_group).min(tiles) {
+            for tile in tiles_of(group, tiles) {
                 let rows = &rows[tile * ROWS..(tile * ROWS + ROWS).min(rows.len())];
                 context.forward_tile(worker, data, rows, noise.of_tile(tile));
                 if backward {
