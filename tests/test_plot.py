@@ -1,5 +1,6 @@
 import io
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,6 +87,13 @@ def test_history_leaves_out_a_loss_that_was_never_computed(missing):
     assert [line.get_label() for line in ax.lines] == ["train loss"]
 
 
+def test_history_leaves_out_a_term_that_is_zero_throughout():
+    """Zero has no logarithm, and the term is none that was minimised."""
+    ax = plot.history({"epoch": [1, 2], "train_loss": [2.0, 1.0], "padding": [0.0, 0.0]})
+    assert [line.get_label() for line in ax.lines] == ["train loss"] and ax.get_yscale() == "log"
+    assert len(plot.history({"epoch": [1, 2], "padding": [0.0, 0.0]}).lines) == 1
+
+
 def test_history_tells_many_terms_apart():
     terms = {f"term_{i}": [1.0, 2.0] for i in range(14)}
     ax = plot.history({"epoch": [1, 2], **terms})
@@ -147,6 +155,15 @@ def test_latent_map_names_no_group_that_lies_outside():
     ax.figure.savefig(io.BytesIO())
     named = {text.get_text() for text in ax.texts}
     assert {"0", "2"} <= named and not {"1", "3"} & named
+
+
+def test_latent_map_of_a_model_with_names_warns_of_nothing():
+    class Named(FakeModel):
+        def latent(self, x, y=None):
+            warnings.warn("X does not have valid feature names, but", UserWarning, stacklevel=1)
+            return super().latent(x, y)
+
+    assert plot.latent_map(Named(), np.zeros(8), quadrant, n=20).collections
 
 
 def test_latent_map_needs_two_latent_dimensions_and_one_observation():
@@ -254,7 +271,7 @@ def test_animation_without_options(tmp_path):
         ({"panels": []}, "panels must hold at least one panel"),
         ({"panels": [[]]}, "panels must hold at least one panel"),
         ({"panels": [[cloud()], [cloud(), cloud()]]}, r"frames of panels\[1\] must be as many"),
-        ({"panels": [[cloud(3), cloud(4)]]}, r"equally many points, got \[3, 4\]"),
+        ({"panels": [[cloud(3), cloud(4)]], "groups": [[0] * 3]}, r"groups\[0\] must have shape \(4,\)"),
         ({"panels": [[np.zeros(3)]]}, r"panels\[0\]\[0\] must have shape \(n, 2\)"),
         ({"panels": [[cloud()]], "titles": ["a", "b"]}, "titles must be as many as the panels"),
         ({"panels": [[cloud()]], "captions": []}, "captions must be as many as the frames"),

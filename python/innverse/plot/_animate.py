@@ -74,7 +74,7 @@ def animate(
     >>> import numpy as np
     >>> from innverse import plot
     >>> samples = np.random.default_rng(0).normal(size=(2000, 3))
-    >>> animation = plot.animate(plot.growing_frames(samples), names=["a [m]", "b [s]", "c [kg]"])
+    >>> animation = plot.animate(plot.growing_frames(samples), names=["a", "b", "c"])  # doctest: +SKIP
     >>> animation.save("posterior.gif")  # doctest: +SKIP
     """
     columns = None
@@ -83,8 +83,9 @@ def animate(
         captions = panels.captions if captions is None else captions
         frames, columns = panels.samples, panels.names
     if len(frames) and getattr(frames[0], "ndim", 0) == 2:
-        given = as_posteriors(frames[-1], reference, truth, names, columns)
-        return _one_posterior(_tables(frames), given, titles, groups, captions, interval)
+        tables = _tables(frames)
+        given = as_posteriors(frames[-1], reference, truth, names, columns=columns, prior_name="reference")
+        return _one_posterior(tables, given, titles, groups, captions, interval)
     if truth is not None:
         raise ValueError("truth must be None where panels holds several posteriors")
     clouds = _clouds(frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._validation import FloatArray
 from ._histogram import extent, shared_limits
@@ -96,10 +97,9 @@ def corner(samples: Any, prior: Any = None, truth: Any = None, *, names: Any = N
     for number, (name, table) in enumerate(given.tables.items()):
         look = _look(number, alone=len(given.tables) == 1)
         settings["fig"] = library.corner(table, **_merged(look, settings))
-        settings["fig"].axes[0].plot([], [], **curve_look(number), label=name)
-    _complete(library, settings["fig"], given, reverse=bool(settings.get("reverse")))
-    figure: Figure = settings["fig"]
-    return figure
+        first = _grid(settings["fig"], len(given.names), settings)[0, 0]
+        first.plot([], [], **curve_look(number), label=name)
+    return _complete(given, settings)
 
 
 def _settings(given: Posteriors) -> dict[str, Any]:
@@ -159,39 +159,50 @@ def _prior_figure(library: Any, prior: FloatArray, settings: dict[str, Any]) -> 
         plot_density=False,
         no_fill_contours=True,
     )
-    for ax in _diagonal(figure, prior.shape[1], reverse=bool(settings.get("reverse"))):
+    for ax in _grid(figure, prior.shape[1], settings).diagonal():
         ax.patches[-1].remove()
         ax.relim()
     return figure
 
 
-def _diagonal(figure: Figure, count: int, *, reverse: bool) -> list[Any]:
-    """Return the axes of the single parameters, in their order."""
-    axes = figure.axes[:: count + 1]
-    return axes[::-1] if reverse else axes
+def _grid(figure: Figure, count: int, settings: dict[str, Any]) -> NDArray[Any]:
+    """Return the axes, (count, count), the first parameter's first whatever the order drawn."""
+    axes = np.array(figure.axes, dtype=object).reshape(count, count)
+    return axes[::-1, ::-1] if settings.get("reverse") else axes
 
 
-def _complete(library: Any, figure: Figure, given: Posteriors, *, reverse: bool) -> None:
-    """Add what `corner.corner` does not draw: histograms of the prior, a dotted truth, the legend."""
-    for i, ax in enumerate(_diagonal(figure, len(given.names), reverse=reverse)):
+def _complete(given: Posteriors, settings: dict[str, Any]) -> Figure:
+    """Add what the library does not draw: histograms of the prior, a dotted truth, the legend."""
+    figure: Figure = settings["fig"]
+    axes = _grid(figure, len(given.names), settings)
+    for i, ax in enumerate(axes.diagonal()):
         highest = ax.dataLim.y1
         ax.set_ylim(0.0, _HEADROOM * highest)
         if given.prior is not None:
             draw_prior(ax, given.prior[:, i], None, highest)
             ax.patches[-1].set_zorder(0)  # behind what is there
     if given.truth is not None:
-        look: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": LINE_WIDTH}
-        library.overplot_lines(figure, given.truth, reverse=reverse, **look)
-        look |= {"marker": "s", "markersize": _TRUTH_SIZE}
-        library.overplot_points(figure, given.truth[np.newaxis], reverse=reverse, **look)
-        figure.axes[0].plot([], [], **look, label="truth")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+        _draw_truth(axes, given.truth)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
     if len(labels) > 1:
         # Where there are no panels.
         figure.legend(
             handles,
             labels,
-            loc="lower left" if reverse else "upper right",
+            loc="lower left" if settings.get("reverse") else "upper right",
             borderaxespad=_LEGEND_ROOM,
             frameon=False,
         )
+    return figure
+
+
+def _draw_truth(axes: NDArray[Any], truth: FloatArray) -> None:
+    lines: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": LINE_WIDTH}
+    point = {**lines, "marker": "s", "markersize": _TRUTH_SIZE}
+    for i in range(len(truth)):
+        axes[i, i].axvline(truth[i], **lines)
+        for j in range(i):
+            axes[i, j].axvline(truth[j], **lines)
+            axes[i, j].axhline(truth[i], **lines)
+            axes[i, j].plot(truth[j], truth[i], **point)
+    axes[0, 0].plot([], [], **point, label="truth")

@@ -41,7 +41,13 @@ class Posteriors:
 
 
 def as_posteriors(
-    samples: Any, prior: Any, truth: Any, names: Any, columns: list[str] | None = None
+    samples: Any,
+    prior: Any,
+    truth: Any,
+    names: Any,
+    *,
+    columns: list[str] | None = None,
+    prior_name: str = "prior",
 ) -> Posteriors:
     """Check what the user gave, and put named columns in the order of the first table that has names.
 
@@ -57,6 +63,8 @@ def as_posteriors(
         See `parameter_names`.
     columns : list of str or None
         Names of the columns of samples, where the samples themselves have none.
+    prior_name : str
+        What the argument `prior` is called where the user gave it, for errors.
 
     Raises
     ------
@@ -69,8 +77,8 @@ def as_posteriors(
     order = next(found, _labels(truth))
     tables = {label: _table(called[label], value, order) for label, value in given.items()}
     count = next(iter(tables.values())).shape[1]
-    known = None if prior is None else _table("prior", prior, order)
-    for name, table in zip([*called.values(), "prior"], [*tables.values(), known], strict=True):
+    known = None if prior is None else _table(prior_name, prior, order)
+    for name, table in zip([*called.values(), prior_name], [*tables.values(), known], strict=True):
         if table is not None and table.shape[1] != count:
             raise ValueError(
                 f"{name} must have as many columns as the other samples, {count}, got {table.shape[1]}"

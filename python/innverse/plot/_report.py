@@ -25,8 +25,8 @@ _HALF_BAND = 0.35
 # Room left of the factors of narrowing, as a factor; and length of the logarithmic axis over that to the
 # largest, on the right of which a number stands.
 _ROOM, _NUMBER_ROOM = 1.2, 1.3
-# Powers of ten beyond which the ticks at 2 and 5 would run into each other.
-_MOST_DECADES = 3
+# Powers of ten over which there is room for ticks at 2 and 5, and how many have ticks at most.
+_FINE_DECADES, _MOST_POWERS = 3, 7
 # Where the words begin, as a share of the width of the axes.
 _WORD_PLACE = 1.03
 
@@ -109,8 +109,10 @@ def _set_limits(ax: Axes, least: float, most: float) -> None:
     """Show all factors and 1 to 2 at least, with ticks at round numbers."""
     low = min(least, 1.0) / _ROOM
     high = low * (max(most, 2.0) / low) ** _NUMBER_ROOM
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high) + 1)
-    ticks = np.outer(powers, (1, 2, 5) if len(powers) <= _MOST_DECADES else (1,)).ravel()
+    first, last = np.floor(np.log10(low)), np.log10(high)
+    step = np.ceil((last - first) / _MOST_POWERS)
+    steps = (1, 2, 5) if last - first <= _FINE_DECADES else (1,)
+    ticks = np.outer(10.0 ** np.arange(first, last, step), steps).ravel()
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
