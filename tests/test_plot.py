@@ -62,6 +62,18 @@ def test_palette_is_eight_different_colours():
     assert all(len(to_rgb(colour)) == 3 for colour in plot.PALETTE)
 
 
+def test_the_first_four_colours_differ_in_grey():
+    # Relative luminance of linear sRGB (IEC 61966-2-1), and back to how it is seen.
+    linear = np.array(
+        [
+            [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+            for colour in plot.PALETTE[:4]
+        ]
+    )
+    grey = np.sort((linear @ [0.2126, 0.7152, 0.0722]) ** (1 / 2.2))
+    assert np.diff(grey).min() > 0.1
+
+
 def test_history_draws_every_loss():
     ax = plot.history(HISTORY)
     lines = {line.get_label(): line for line in ax.lines}

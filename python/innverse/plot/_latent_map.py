@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._points import FloatArray, as_groups, as_points, note_outside, scatter
-from ._style import new_axes
+from ._style import need, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,6 +112,8 @@ def _circle(ax: Axes, share: float) -> None:
     """
     radius = np.sqrt(-2.0 * np.log(1.0 - share))
     angle = np.linspace(0.0, 2.0 * np.pi, 181)
-    ax.plot(radius * np.cos(angle), radius * np.sin(angle), color="black", linewidth=1.0)
+    # Seen on black points too.
+    edge = need("matplotlib.patheffects").withStroke(linewidth=3.0, foreground="white")
+    ax.plot(radius * np.cos(angle), radius * np.sin(angle), "k", linewidth=1.0, path_effects=[edge])
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
     ax.text(0, radius, f"{share:.0%}", ha="center", va="center", fontsize="x-small", bbox=box)

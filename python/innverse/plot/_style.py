@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Eight colours told apart with any common colour blindness: M. Okabe and K. Ito, "Color Universal
-# Design", 2008. Yellow, the weakest on white paper, comes last.
+# Design", 2008. The first four differ in grey too. Yellow, the weakest on white paper, comes last.
 PALETTE = (
     "#0072B2",  # blue
     "#E69F00",  # orange
+    "#000000",  # black
     "#009E73",  # bluish green
-    "#CC79A7",  # reddish purple
     "#56B4E9",  # sky blue
     "#D55E00",  # vermilion
-    "#000000",  # black
+    "#CC79A7",  # reddish purple
     "#F0E442",  # yellow
 )
 # The second and third eight groups get the same colours with another marker.
 MARKERS = ("o", "^", "s")
 LINE_STYLES = ("-", "--", "-.", ":")
-# Colours that are neither black, which stands for a truth or a total, nor too pale for a line.
-_LINE_COLOURS = PALETTE[:6]
+# Colours of lines, the darkest first, since they lie on grey: not black, which stands for a truth or a total.
+_LINE_COLOURS = tuple(PALETTE[number] for number in (0, 5, 3, 6, 1, 4))
 # What was known before, and what chance does, is grey.
-PRIOR_COLOUR = "0.82"
+PRIOR_COLOUR = "0.86"
 PRIOR_LINE_COLOUR = "0.5"
 BAND_COLOUR = "0.88"
 POINT_SIZE = 4.0
