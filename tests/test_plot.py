@@ -1,5 +1,6 @@
 import io
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_palette_is_eight_different_colours():
     assert all(len(to_rgb(colour)) == 3 for colour in plot.PALETTE)
 
 
+def test_the_first_four_colours_differ_in_grey():
+    # Relative luminance of linear sRGB (IEC 61966-2-1), and back to how it is seen.
+    linear = np.array(
+        [
+            [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+            for colour in plot.PALETTE[:4]
+        ]
+    )
+    grey = np.sort((linear @ [0.2126, 0.7152, 0.0722]) ** (1 / 2.2))
+    assert np.diff(grey).min() > 0.1
+
+
 def test_history_draws_every_loss():
     ax = plot.history(HISTORY)
     lines = {line.get_label(): line for line in ax.lines}
@@ -84,6 +97,13 @@ def test_history_with_a_negative_loss_is_linear():
 def test_history_leaves_out_a_loss_that_was_never_computed(missing):
     ax = plot.history({"epoch": [1, 2], "train_loss": [2.0, 1.0], "validation_loss": missing})
     assert [line.get_label() for line in ax.lines] == ["train loss"]
+
+
+def test_history_leaves_out_a_term_that_is_zero_throughout():
+    """Zero has no logarithm, and the term is none that was minimised."""
+    ax = plot.history({"epoch": [1, 2], "train_loss": [2.0, 1.0], "padding": [0.0, 0.0]})
+    assert [line.get_label() for line in ax.lines] == ["train loss"] and ax.get_yscale() == "log"
+    assert len(plot.history({"epoch": [1, 2], "padding": [0.0, 0.0]}).lines) == 1
 
 
 def test_history_tells_many_terms_apart():
@@ -147,6 +167,15 @@ def test_latent_map_names_no_group_that_lies_outside():
     ax.figure.savefig(io.BytesIO())
     named = {text.get_text() for text in ax.texts}
     assert {"0", "2"} <= named and not {"1", "3"} & named
+
+
+def test_latent_map_of_a_model_with_names_warns_of_nothing():
+    class Named(FakeModel):
+        def latent(self, x, y=None):
+            warnings.warn("X does not have valid feature names, but", UserWarning, stacklevel=1)
+            return super().latent(x, y)
+
+    assert plot.latent_map(Named(), np.zeros(8), quadrant, n=20).collections
 
 
 def test_latent_map_needs_two_latent_dimensions_and_one_observation():
@@ -254,7 +283,7 @@ def test_animation_without_options(tmp_path):
         ({"panels": []}, "panels must hold at least one panel"),
         ({"panels": [[]]}, "panels must hold at least one panel"),
         ({"panels": [[cloud()], [cloud(), cloud()]]}, r"frames of panels\[1\] must be as many"),
-        ({"panels": [[cloud(3), cloud(4)]]}, r"equally many points, got \[3, 4\]"),
+        ({"panels": [[cloud(3), cloud(4)]], "groups": [[0] * 3]}, r"groups\[0\] must have shape \(4,\)"),
         ({"panels": [[np.zeros(3)]]}, r"panels\[0\]\[0\] must have shape \(n, 2\)"),
         ({"panels": [[cloud()]], "titles": ["a", "b"]}, "titles must be as many as the panels"),
         ({"panels": [[cloud()]], "captions": []}, "captions must be as many as the frames"),

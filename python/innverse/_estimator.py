@@ -195,7 +195,8 @@ class PosteriorEstimator(PairsEstimator):
         Returns
         -------
         verdict : Verdict
-            The numbers; `str(verdict)` is what was printed, and `innverse.plot.calibration` draws it.
+            The numbers; `str(verdict)` is what was printed, and `innverse.plot.report` draws it, as a
+            notebook does by itself where this is the last line of a cell.
 
         Raises
         ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ LEAST_SPREAD = 1e-9
 FARTHEST = 1e6
 # An observation this many times farther out than the farthest usual ones is no chance among any number.
 FAR = 3.0
+# What is said of a parameter that is not recoverable.
+UNRECOVERABLE = "posterior equals prior"
 # Levels at which the report shows the coverage.
 SHOWN_LEVELS = (0.5, 0.9)
 # Lower quantile of the normal distribution at `SIGNIFICANCE`.
@@ -81,7 +84,7 @@ class Verdict:
         """Confidences and inliers, with the errors that they make."""
         from .metrics import CalibrationError
 
-        return CalibrationError(self.confidences, self.inliers)
+        return CalibrationError(self.confidences, self.inliers, self.rows)
 
     @property
     def calibration_error(self) -> FloatArray:
@@ -103,15 +106,25 @@ class Verdict:
         }
         return cls(**values)
 
+    def word(self, column: int) -> str:
+        """Say of one parameter whether it is calibrated, and if not, how it errs."""
+        if self.chance[column] >= SIGNIFICANCE:
+            return "calibrated"
+        # Intervals of the right mean width may still lie in the wrong place.
+        return self._named(self.inliers[:, column], "too narrow", "off centre", "too wide")
+
+    @property
+    def joint_word(self) -> str:
+        """Say of all parameters together whether regions hold the truth as often as they should."""
+        if self.coverage is None:
+            return "no density, not judged"
+        return self._named(self.coverage, "overconfident", "as they should", "wider than need be")
+
     def _row(self, column: int) -> str:
-        calibrated = "calibrated"
-        if self.chance[column] < SIGNIFICANCE:
-            # Intervals of the right mean width may still lie in the wrong place.
-            calibrated = self._named(self.inliers[:, column], "too narrow", "off centre", "too wide")
-        known = "" if self.recoverable[column] else ", posterior equals prior"
+        known = "" if self.recoverable[column] else f", {UNRECOVERABLE}"
         return (
             f"{self.names[column]:<24.24} {self.narrowing[column]:>9.2f}x {100 * self.skill[column]:>6.1f} % "
-            f"{100 * self.calibration_error[column]:>9.1f} %  {calibrated}{known}"
+            f"{100 * self.calibration_error[column]:>9.1f} %  {self.word(column)}{known}"
         )
 
     def _named(self, shares: FloatArray, below: str, equal: str, above: str) -> str:
@@ -123,14 +136,26 @@ class Verdict:
 
     def _joint(self) -> str:
         if self.coverage is None:
-            return "All parameters together: no density, not judged."
+            return f"All parameters together: {self.joint_word}."
         held = np.interp(SHOWN_LEVELS, self.confidences, self.coverage)
         parts = [
             f"{100 * level:.0f} % regions hold {100 * share:.0f} %"
             for level, share in zip(SHOWN_LEVELS, held, strict=True)
         ]
-        word = self._named(self.coverage, "overconfident", "as they should", "wider than need be")
-        return f"All parameters together: {', '.join(parts)}: {word}."
+        return f"All parameters together: {', '.join(parts)}: {self.joint_word}."
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture that a notebook shows beside the report, where matplotlib is installed."""
+        from .plot import report
+
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return None
+        picture = BytesIO()
+        # No figure of pyplot: a notebook would show that too.
+        report(self, figure=Figure(layout="constrained")).savefig(picture, format="png")
+        return picture.getvalue()
 
     def __str__(self) -> str:
         """Return the report, a few lines of text."""

@@ -27,10 +27,13 @@ class CalibrationError:
         Probabilities q of the credible intervals.
     inliers : ndarray of shape (k, dx)
         Share of the observations whose true parameter lies within its central interval of probability q.
+    rows : int or None
+        Number of observations, which says what chance alone does; None where it is not known.
     """
 
     confidences: FloatArray
     inliers: FloatArray
+    rows: int | None = None
 
     @property
     def errors(self) -> FloatArray:
@@ -122,4 +125,4 @@ def calibration_error(
     for row, half in enumerate(levels / 2.0):
         covered = np.minimum(high, 0.5 + half) - np.maximum(low, 0.5 - half)
         inliers[row] = np.mean(np.maximum(covered, 0.0) / (high - low), axis=0)
-    return CalibrationError(levels, inliers)
+    return CalibrationError(levels, inliers, len(truth))

@@ -109,7 +109,7 @@ def expected_coverage(
     )
     # The integral over q of the share of [low, high] below q is 1 - (low + high) / 2.
     area = 0.5 - float(np.mean(low + high)) / 2.0
-    return Coverage(probabilities, coverage_at(probabilities, low, high), area)
+    return Coverage(probabilities, coverage_at(probabilities, low, high), area, len(truth))
 
 
 def _density(model_or_samples: Any, log_prob: LogProb | None) -> LogProb:

@@ -26,11 +26,14 @@ class Coverage:
         Integral of coverage less level over all levels from 0 to 1, from ranks and not from `levels`. From
         `tarp`, errors below the level 1/2 count with the opposite sign. Expected to be 0 for a right
         posterior, below where it is too narrow, above where it is too wide.
+    rows : int or None
+        Number of observations, which says what chance alone does; None where it is not known.
     """
 
     levels: FloatArray
     coverage: FloatArray
     area: float
+    rows: int | None = None
 
     @property
     def errors(self) -> FloatArray:

@@ -106,7 +106,7 @@ def tarp(
         )
         for rows, draws in parts
     )
-    return Coverage(probabilities, coverage_at(probabilities, low, high), _area(low, high))
+    return Coverage(probabilities, coverage_at(probabilities, low, high), _area(low, high), len(truth))
 
 
 def _reference_points(references: str | ArrayLike, truth: FloatArray, rng: np.random.Generator) -> FloatArray:
