@@ -109,6 +109,8 @@ class ConditionalINN(PosteriorEstimator):
         Columns of x.
     feature_names_in_ : ndarray of str
         Names of the columns of x, where they had names.
+    target_names_in_ : ndarray of str
+        Names of the columns of y, where they had names.
     verdict_ : Verdict or None
         How the posterior does on the rows held out, see `report`; None where there were none.
     calibration_ : CalibrationError or None

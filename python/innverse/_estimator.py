@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 import joblib
 import numpy as np
@@ -21,11 +21,14 @@ from tqdm.auto import tqdm
 
 from . import _core
 from ._base import PairsEstimator
+from ._frames import default_names, import_pandas, posterior_frame
 from ._network import batch_size, ensemble_size
-from ._validation import FloatArray, as_observations, as_table, check_same_rows, finite_rows
+from ._validation import FloatArray, as_table, check_same_rows, finite_rows
 from ._verdict import Verdict, judge, warn_of_novel
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from .metrics import CalibrationError
 
 # Posterior draws per observation that `score` compares with the truth.
@@ -154,6 +157,7 @@ class PosteriorEstimator(PairsEstimator):
         x_table = as_table(x, "x", allow_nan=omit)
         y_table = as_table(y, "y", allow_nan=omit)
         self._remember_columns(x, x_table, reset=reset)
+        self._remember_targets(y, reset=reset)
         check_same_rows(x_table, y_table)
         if omit:
             rows = finite_rows(x_table, y_table)
@@ -173,7 +177,7 @@ class PosteriorEstimator(PairsEstimator):
         """Return how the networks do on the rows that each was not trained on."""
         members = [self._model.member(i) for i in range(self.n_estimators_)]
         held_out = [outcome["held_out"] for outcome in outcomes]
-        names = _names(self) or [f"x{column}" for column in range(x.shape[1])]
+        names = self._x_names or default_names("x", x.shape[1])
         return judge(members, held_out, x, y, names, self._seed(self.random_state), self._threads())
 
     @property
@@ -229,12 +233,24 @@ class PosteriorEstimator(PairsEstimator):
         covered : ndarray of bool of shape () or (m,)
         """
         check_is_fitted(self)
-        table, single = as_observations(y, self._y_columns)
+        table, single = self._observations(y, self._y_columns)
         test = self._model.novel(table, self._threads())
         covered = np.asarray(test[0]) <= 1.0 if test else np.ones(len(table), dtype=bool)
         return covered[0] if single else covered
 
-    def posterior(self, y: Any, n: int = 1000, random_state: Any = None) -> FloatArray:
+    @overload
+    def posterior(
+        self, y: Any, n: int = ..., random_state: Any = ..., *, as_frame: Literal[False] = ...
+    ) -> FloatArray: ...
+
+    @overload
+    def posterior(
+        self, y: Any, n: int = ..., random_state: Any = ..., *, as_frame: Literal[True]
+    ) -> DataFrame: ...
+
+    def posterior(
+        self, y: Any, n: int = 1000, random_state: Any = None, *, as_frame: bool = False
+    ) -> FloatArray | DataFrame:
         """Draw samples of p(x | y).
 
         Parameters
@@ -245,11 +261,20 @@ class PosteriorEstimator(PairsEstimator):
             Samples for each observation.
         random_state : int, RandomState instance or None, default=None
             Determines the samples; None takes the estimator's own `random_state`.
+        as_frame : bool, default=False
+            Whether to return a DataFrame, which needs the extra `pandas`.
 
         Returns
         -------
-        samples : ndarray of shape (n, dx) or (m, n, dx)
-            In the units of the x that the model was fitted to.
+        samples : ndarray of shape (n, dx) or (m, n, dx), or DataFrame
+            In the units of the x that the model was fitted to. The DataFrame has a column for each parameter,
+            named as in `fit`, or x0, x1, ... where x had no names. Its index is "draw" for one observation
+            and ("observation", "draw") for m, the observation as in the index of y or else its number.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where y makes no sense, or is a DataFrame whose columns are not those of the fit, in their order.
 
         Warns
         -----
@@ -259,13 +284,15 @@ class PosteriorEstimator(PairsEstimator):
         """
         check_is_fitted(self)
         n = _positive(n, "n")
-        table, single = as_observations(y, self._y_columns)
+        if as_frame:
+            import_pandas()  # before the work
+        table, single = self._observations(y, self._y_columns)
         seed = self._seed(random_state if random_state is not None else self.random_state)
         if test := self._model.novel(table, self._threads()):
             warn_of_novel(*test, stacklevel=2)
         samples = self._model.posterior(table, n, seed, self._threads())
-        shape = (n, -1) if single else (len(table), n, samples.shape[1])
-        return samples.reshape(shape)
+        samples = samples.reshape((n, -1) if single else (len(table), n, samples.shape[1]))
+        return posterior_frame(samples, self._x_names, y) if as_frame else samples
 
     def log_prob(self, x: Any, y: Any) -> FloatArray:
         """Return the natural log of the density that `posterior` draws from.
@@ -336,7 +363,8 @@ class PosteriorEstimator(PairsEstimator):
             "params": {k: _plain(v) for k, v in self.get_params(deep=False).items()},
             "history": self.history_,
             "n_features_in": self.n_features_in_,
-            "feature_names_in": _names(self),
+            "feature_names_in": self._x_names,
+            "target_names_in": self._y_names,
             "verdict": self.verdict_.as_dict() if self.verdict_ else None,
         }
         self._model.save(path, json.dumps(kept))
@@ -355,6 +383,9 @@ class PosteriorEstimator(PairsEstimator):
         estimator.n_features_in_ = kept["n_features_in"]
         if kept["feature_names_in"] is not None:
             estimator.feature_names_in_ = np.asarray(kept["feature_names_in"], dtype=object)
+        # Files written before there were any have none.
+        if kept.get("target_names_in") is not None:
+            estimator.target_names_in_ = np.asarray(kept["target_names_in"], dtype=object)
         return estimator
 
     def _seed(self, random_state: Any) -> int:
@@ -446,11 +477,6 @@ def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]
     after = {**after, "epoch": [epochs + epoch for epoch in after["epoch"]]}
     first, second = ([float("nan")] * len(history["epoch"]) for history in (before, after))
     return {name: before.get(name, first) + after.get(name, second) for name in {**before, **after}}
-
-
-def _names(estimator: PosteriorEstimator) -> list[str] | None:
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
 
 
 def _plain(value: Any) -> Any:
