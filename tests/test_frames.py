@@ -262,11 +262,12 @@ x = np.random.default_rng(0).normal(size=(60, 2))
 INN(n_blocks=1, hidden_layer_sizes=(8,), max_iter=1, random_state=0).fit(x, x).posterior(x[0], n=3)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    baseline = RejectionABC().fit([1.0, 2.0], [3.0, 4.0])
     monkeypatch.setitem(sys.modules, "pandas", None)
     calls = [
         lambda: inn.posterior([0.0, 0.0], as_frame=True),
-        lambda: inn.predict(X.to_numpy()[:, :3].tolist(), as_frame=True),
-        lambda: RejectionABC().fit([1.0, 2.0], [3.0, 4.0]).posterior(3.0, as_frame=True),
+        lambda: inn.predict(X, as_frame=True),
+        lambda: baseline.posterior(3.0, as_frame=True),
     ]
     for call in calls:
         with pytest.raises(ImportError, match=r"pip install 'innverse\[pandas\]'"):
