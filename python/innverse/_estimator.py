@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from . import _core
 from ._base import PairsEstimator
 from ._frames import default_names, import_pandas, posterior_frame
+from ._live import Live, stages
 from ._network import batch_size, ensemble_size
 from ._validation import FloatArray, as_table, check_same_rows, finite_rows
 from ._verdict import Verdict, judge, warn_of_novel
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SCORE_DRAWS = 100
 # Seeds handed to the core are below this.
 SEED_BOUND = 2**31
+# How the training of a network ends, all epochs done or without improvement.
+_AS_PLANNED = ("completed", "stopped")
 
 
 class PosteriorEstimator(PairsEstimator):
@@ -129,27 +131,27 @@ class PosteriorEstimator(PairsEstimator):
         settings["surrogate"] = None if going_on or overrides else self._surrogate_course(rows)
         alone = settings["surrogate"] is None
         count = previous.size() if previous else ensemble_size(self.n_estimators, rows, alone)
-        with _Progress(count * _epochs(settings), self.verbose) as progress:
-            settings["seeds"] = self._seeds(count)
-            settings["batch_size"] = batch_size(settings["batch_size"], rows)
-            model, outcomes = _core.fit_network(
-                x_table, y_table, settings, self._threads(), previous, progress
-            )
-        if not all(outcome["history"]["epoch"] for outcome in outcomes):
-            if any(outcome["ending"] == "interrupted" for outcome in outcomes):
-                raise KeyboardInterrupt("interrupted before the first epoch was complete")
-            raise ValueError(
-                "the loss was not finite in the first epoch, even with a smaller step: check the data for "
-                "extreme values, or choose a smaller learning_rate_init"
-            )
+        settings["seeds"] = self._seeds(count)
+        settings["batch_size"] = batch_size(settings["batch_size"], rows)
+        model, outcomes = self._train(x_table, y_table, settings, previous)
         self._model = model
         self.history_ = _joined(self.history_ if previous else None, _mean_history(outcomes))
         self.n_iter_ = len(self.history_["epoch"])
         _, self._y_columns, self.latent_dim_, self.total_dim_ = model.layout()
-        self.n_estimators_ = count
+        self.n_estimators_ = len(outcomes)
         self.verdict_ = self._judge(outcomes, x_table, y_table)
-        _warn_of(outcomes)
+        _warn_of(outcomes, count)
         return self
+
+    def _train(
+        self, x: FloatArray, y: FloatArray, settings: dict[str, Any], previous: _core.Model | None
+    ) -> tuple[_core.Model, list[dict[str, Any]]]:
+        """Return the networks that are worth keeping and how each fared, after showing how they did."""
+        with Live(stages(settings), self.verbose) as live:
+            model, outcomes = _core.fit_network(x, y, settings, self._threads(), previous, live.report)
+            if all(outcome["ending"] in _AS_PLANNED for outcome in outcomes):
+                live.complete()
+        return _begun(model, outcomes, previous)
 
     def _training_tables(self, x: Any, y: Any, *, reset: bool) -> tuple[FloatArray, FloatArray]:
         self._require_target(y)
@@ -174,11 +176,16 @@ class PosteriorEstimator(PairsEstimator):
         return x_table, y_table
 
     def _judge(self, outcomes: list[dict[str, Any]], x: FloatArray, y: FloatArray) -> Verdict | None:
-        """Return how the networks do on the rows that each was not trained on."""
+        """Return how the networks do on the rows that each was not trained on; None where there are none."""
         members = [self._model.member(i) for i in range(self.n_estimators_)]
         held_out = [outcome["held_out"] for outcome in outcomes]
         names = self._x_names or default_names("x", x.shape[1])
-        return judge(members, held_out, x, y, names, self._seed(self.random_state), self._threads())
+        try:
+            return judge(members, held_out, x, y, names, self._seed(self.random_state), self._threads())
+        except KeyboardInterrupt:
+            # What is trained must not be lost for want of a verdict.
+            _warn("The last step of fit was interrupted: the trained model is kept, but verdict_ is None.")
+            return None
 
     @property
     def calibration_(self) -> CalibrationError | None:
@@ -414,35 +421,6 @@ class PosteriorEstimator(PairsEstimator):
         return hasattr(self, "_model")
 
 
-def _epochs(settings: dict[str, Any]) -> int:
-    """Return the epochs and passes of one network at most."""
-    course = settings["surrogate"]
-    if course is None:
-        return int(settings["max_iter"])
-    names = ("prior_epochs", "likelihood_epochs", "passes", "tuning_epochs")
-    return sum(course[name] for name in names)
-
-
-class _Progress:
-    """A bar over epochs, where wanted."""
-
-    def __init__(self, epochs: int, verbose: int):
-        self._bar = tqdm(total=epochs, unit="epoch", disable=not verbose)
-
-    def __enter__(self) -> Any:
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _show(self, epoch: int, train_loss: float, validation_loss: float) -> None:
-        losses = {"loss": f"{train_loss:.4g}"}
-        if np.isfinite(validation_loss):
-            losses["validation"] = f"{validation_loss:.4g}"
-        self._bar.set_postfix(losses, refresh=False)
-        self._bar.update()
-
-
 def _mean_history(outcomes: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Return the mean over the networks that still trained in an epoch."""
     histories = [outcome["history"] for outcome in outcomes]
@@ -455,18 +433,59 @@ def _mean_history(outcomes: list[dict[str, Any]]) -> dict[str, list[float]]:
     return {**columns, "epoch": list(range(1, longest + 1))}
 
 
-def _warn_of(outcomes: list[dict[str, Any]]) -> None:
+def _begun(
+    model: _core.Model, outcomes: list[dict[str, Any]], previous: _core.Model | None
+) -> tuple[_core.Model, list[dict[str, Any]]]:
+    """Return what of a fit to keep: all networks, or where some had not begun the best of the others.
+
+    Raises
+    ------
+    KeyboardInterrupt, ValueError
+        Where there is nothing to keep.
+    """
+    begun = [i for i, outcome in enumerate(outcomes) if outcome["history"]["epoch"]]
+    interrupted = any(outcome["ending"] == "interrupted" for outcome in outcomes)
+    # Networks that went on from others are as good as these even before their first epoch.
+    if len(begun) == len(outcomes) or (begun and interrupted and previous is not None):
+        return model, outcomes
+    if not interrupted:
+        raise ValueError(
+            "the loss was not finite in the first epoch, even with a smaller step: check the data for "
+            "extreme values, or choose a smaller learning_rate_init"
+        )
+    if not begun:
+        raise KeyboardInterrupt("interrupted before the first epoch was complete; there is nothing to keep")
+    best = min(begun, key=lambda i: _best_loss(outcomes[i]))
+    return model.member(best), [outcomes[best]]
+
+
+def _best_loss(outcome: dict[str, Any]) -> float:
+    """Return the loss that the weights kept had, on rows held out where there are some."""
+    history, row = outcome["history"], outcome["best_epoch"] - 1
+    validation, train = history["validation_loss"][row], history["train_loss"][row]
+    return float(validation if np.isfinite(validation) else train)
+
+
+def _warn_of(outcomes: list[dict[str, Any]], count: int) -> None:
+    """Warn where a network did not end as planned; `count` were to be trained."""
     reasons = {
         "interrupted": "Training was interrupted",
         "diverged": "The loss became infinite, several times with smaller steps",
     }
+    kept = "the best weights of each network are kept"
+    if len(outcomes) < count:
+        kept = f"not all of the {count} networks had begun, and the best one that had is kept"
     for outcome in outcomes:
         if reason := reasons.get(outcome["ending"]):
-            best = outcome["best_epoch"]
-            warnings.warn(
-                f"{reason}; the weights of epoch {best} are kept.", ConvergenceWarning, stacklevel=4
-            )
+            if count == 1:
+                kept = f"the weights of epoch {outcome['best_epoch']} are kept"
+            _warn(f"{reason}; {kept}.")
             return
+
+
+def _warn(message: str) -> None:
+    """Warn whoever called `fit` or `partial_fit`."""
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
 
 def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -93,7 +93,8 @@ class INN(PosteriorEstimator):
     n_jobs : int or None, default=-1
         Threads; -1 means all cores and None means 1, as in scikit-learn. Results do not depend on it.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar with the loss and the time left. 2 also draws the losses as they fall, in a
+        Jupyter notebook and with the extra `notebook`. An interrupt ends training and keeps the best weights.
     warm_start : bool, default=False
         Whether `fit` goes on from the model that is there.
     y_weight, z_weight, x_weight, reconstruction_weight, padding_weight : float
