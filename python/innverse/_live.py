@@ -17,8 +17,8 @@ from ._validation import FloatArray
 
 # Values of `verbose` from which there is a bar, and curves as well.
 BAR, CURVES = 1, 2
-# Pictures come no faster than this, in seconds: nobody reads faster. They take this share of one thread's time
-# at most, but for the latest one and that at the end. The first one comes after so many seconds.
+# Pictures come no faster than this, in seconds: nobody reads faster. They take at most this share of one
+# thread's time, but for the latest one and that at the end. The first one comes after so many seconds.
 _SECONDS_BETWEEN, _SHARE, _FIRST = 0.5, 0.02, 1.0
 _INCHES, _DOTS_PER_INCH = (6.4, 3.2), 90
 # Rows drawn at most: as many as there are dots across.
