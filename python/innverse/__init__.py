@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import baselines, metrics, plot, problems
+    from ._arviz import to_arviz
     from ._conditional import ConditionalINN
     from ._core import __version__
     from ._inn import INN
@@ -28,6 +29,7 @@ __all__ = [
     "metrics",
     "plot",
     "problems",
+    "to_arviz",
 ]
 
 # Where each name lives. They are imported when first used: scikit-learn alone takes longer to import
@@ -39,6 +41,7 @@ _HOMES = {
     "__version__": "._core",
     "latent_dimension": "._latent_dim",
     "load": "._load",
+    "to_arviz": "._arviz",
 }
 _MODULES = ("baselines", "metrics", "plot", "problems")
 

@@ -10,7 +10,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from ._validation import FloatArray, as_columns, as_table, check_same_rows
+from ._validation import (
+    FloatArray,
+    as_columns,
+    as_observations,
+    as_table,
+    check_names,
+    check_same_rows,
+    column_names,
+)
 
 
 class PairsEstimator(BaseEstimator):
@@ -18,12 +26,35 @@ class PairsEstimator(BaseEstimator):
 
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    target_names_in_: NDArray[np.object_]
 
     def _remember_columns(self, x: Any, table: FloatArray, *, reset: bool) -> None:
         """Keep number and names of the columns of x, or check them against those kept."""
         x = as_columns(x)
         named = hasattr(x, "columns") or hasattr(x, "__dataframe__")
         validate_data(self, X=x if named else table, reset=reset, skip_check_array=True)
+
+    def _remember_targets(self, y: Any, *, reset: bool) -> None:
+        """Keep the names of the columns of y, or check them against those kept."""
+        names = column_names(y)
+        if not reset:
+            check_names("y", names, self._y_names)
+        elif names is not None:
+            self.target_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "target_names_in_"):
+            del self.target_names_in_
+
+    @property
+    def _x_names(self) -> list[str] | None:
+        """Names of the columns of x, None where they had none."""
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
+
+    @property
+    def _y_names(self) -> list[str] | None:
+        """Names of the columns of y, None where they had none."""
+        names = getattr(self, "target_names_in_", None)
+        return None if names is None else [str(name) for name in names]
 
     def _require_target(self, y: Any) -> None:
         if y is None:
@@ -40,11 +71,16 @@ class PairsEstimator(BaseEstimator):
         self._remember_columns(x, table, reset=False)
         return table
 
+    def _observations(self, y: Any, columns: int) -> tuple[FloatArray, bool]:
+        """Return observations of so many columns as rows, and whether it was a single one."""
+        return as_observations(y, columns, self._y_names)
+
     def _pairs(self, x: Any, y: Any, method: str) -> tuple[FloatArray, FloatArray]:
         x_table = self._x_table(x)
         if y is None:
             raise ValueError(f"{method} needs y: y must be the observations of x, got None")
         y_table = as_table(y, "y")
+        self._remember_targets(y, reset=False)
         check_same_rows(x_table, y_table)
         return x_table, y_table
 

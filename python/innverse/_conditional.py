@@ -90,7 +90,8 @@ class ConditionalINN(PosteriorEstimator):
     n_jobs : int or None, default=-1
         Threads; -1 means all cores and None means 1, as in scikit-learn. Results do not depend on it.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar with the loss and the time left. 2 also draws the losses as they fall, in a
+        Jupyter notebook and with the extra `notebook`. An interrupt ends training and keeps the best weights.
     warm_start : bool, default=False
         Whether `fit` goes on from the model that is there.
     adam_betas : tuple of two floats, default=(0.9, 0.99)
@@ -109,6 +110,8 @@ class ConditionalINN(PosteriorEstimator):
         Columns of x.
     feature_names_in_ : ndarray of str
         Names of the columns of x, where they had names.
+    target_names_in_ : ndarray of str
+        Names of the columns of y, where they had names.
     verdict_ : Verdict or None
         How the posterior does on the rows held out, see `report`; None where there were none.
     calibration_ : CalibrationError or None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 import joblib
 import numpy as np
@@ -17,22 +17,27 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from . import _core
 from ._base import PairsEstimator
+from ._frames import default_names, import_pandas, posterior_frame
+from ._live import Live, stages
 from ._network import batch_size, ensemble_size
 from ._sampling import allocate, check_out, draw
-from ._validation import FloatArray, as_observations, as_table, check_same_rows, finite_rows
+from ._validation import FloatArray, as_table, check_same_rows, finite_rows
 from ._verdict import Verdict, judge, warn_of_novel
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from .metrics import CalibrationError
 
 # Posterior draws per observation that `score` compares with the truth.
 SCORE_DRAWS = 100
 # Seeds handed to the core are below this.
 SEED_BOUND = 2**31
+# How the training of a network ends, all epochs done or without improvement.
+_AS_PLANNED = ("completed", "stopped")
 
 
 class PosteriorEstimator(PairsEstimator):
@@ -127,27 +132,27 @@ class PosteriorEstimator(PairsEstimator):
         settings["surrogate"] = None if going_on or overrides else self._surrogate_course(rows)
         alone = settings["surrogate"] is None
         count = previous.size() if previous else ensemble_size(self.n_estimators, rows, alone)
-        with _Progress(count * _epochs(settings), self.verbose) as progress:
-            settings["seeds"] = self._seeds(count)
-            settings["batch_size"] = batch_size(settings["batch_size"], rows)
-            model, outcomes = _core.fit_network(
-                x_table, y_table, settings, self._threads(), previous, progress
-            )
-        if not all(outcome["history"]["epoch"] for outcome in outcomes):
-            if any(outcome["ending"] == "interrupted" for outcome in outcomes):
-                raise KeyboardInterrupt("interrupted before the first epoch was complete")
-            raise ValueError(
-                "the loss was not finite in the first epoch, even with a smaller step: check the data for "
-                "extreme values, or choose a smaller learning_rate_init"
-            )
+        settings["seeds"] = self._seeds(count)
+        settings["batch_size"] = batch_size(settings["batch_size"], rows)
+        model, outcomes = self._train(x_table, y_table, settings, previous)
         self._model = model
         self.history_ = _joined(self.history_ if previous else None, _mean_history(outcomes))
         self.n_iter_ = len(self.history_["epoch"])
         _, self._y_columns, self.latent_dim_, self.total_dim_ = model.layout()
-        self.n_estimators_ = count
+        self.n_estimators_ = len(outcomes)
         self.verdict_ = self._judge(outcomes, x_table, y_table)
-        _warn_of(outcomes)
+        _warn_of(outcomes, count)
         return self
+
+    def _train(
+        self, x: FloatArray, y: FloatArray, settings: dict[str, Any], previous: _core.Model | None
+    ) -> tuple[_core.Model, list[dict[str, Any]]]:
+        """Return the networks that are worth keeping and how each fared, after showing how they did."""
+        with Live(stages(settings), self.verbose) as live:
+            model, outcomes = _core.fit_network(x, y, settings, self._threads(), previous, live.report)
+            if all(outcome["ending"] in _AS_PLANNED for outcome in outcomes):
+                live.complete()
+        return _begun(model, outcomes, previous)
 
     def _training_tables(self, x: Any, y: Any, *, reset: bool) -> tuple[FloatArray, FloatArray]:
         self._require_target(y)
@@ -155,6 +160,7 @@ class PosteriorEstimator(PairsEstimator):
         x_table = as_table(x, "x", allow_nan=omit)
         y_table = as_table(y, "y", allow_nan=omit)
         self._remember_columns(x, x_table, reset=reset)
+        self._remember_targets(y, reset=reset)
         check_same_rows(x_table, y_table)
         if omit:
             rows = finite_rows(x_table, y_table)
@@ -171,11 +177,16 @@ class PosteriorEstimator(PairsEstimator):
         return x_table, y_table
 
     def _judge(self, outcomes: list[dict[str, Any]], x: FloatArray, y: FloatArray) -> Verdict | None:
-        """Return how the networks do on the rows that each was not trained on."""
+        """Return how the networks do on the rows that each was not trained on; None where there are none."""
         members = [self._model.member(i) for i in range(self.n_estimators_)]
         held_out = [outcome["held_out"] for outcome in outcomes]
-        names = _names(self) or [f"x{column}" for column in range(x.shape[1])]
-        return judge(members, held_out, x, y, names, self._seed(self.random_state), self._threads())
+        names = self._x_names or default_names("x", x.shape[1])
+        try:
+            return judge(members, held_out, x, y, names, self._seed(self.random_state), self._threads())
+        except KeyboardInterrupt:
+            # What is trained must not be lost for want of a verdict.
+            _warn("The last step of fit was interrupted: the trained model is kept, but verdict_ is None.")
+            return None
 
     @property
     def calibration_(self) -> CalibrationError | None:
@@ -231,14 +242,42 @@ class PosteriorEstimator(PairsEstimator):
         covered : ndarray of bool of shape () or (m,)
         """
         check_is_fitted(self)
-        table, single = as_observations(y, self._y_columns)
+        table, single = self._observations(y, self._y_columns)
         test = self._model.novel(table, self._threads())
         covered = np.asarray(test[0]) <= 1.0 if test else np.ones(len(table), dtype=bool)
         return covered[0] if single else covered
 
+    @overload
     def posterior(
-        self, y: Any, n: int = 1000, random_state: Any = None, *, out: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+        self,
+        y: Any,
+        n: int = ...,
+        random_state: Any = ...,
+        *,
+        as_frame: Literal[False] = ...,
+        out: NDArray[Any] | None = ...,
+    ) -> FloatArray: ...
+
+    @overload
+    def posterior(
+        self,
+        y: Any,
+        n: int = ...,
+        random_state: Any = ...,
+        *,
+        as_frame: Literal[True],
+        out: NDArray[Any] | None = ...,
+    ) -> DataFrame: ...
+
+    def posterior(
+        self,
+        y: Any,
+        n: int = 1000,
+        random_state: Any = None,
+        *,
+        as_frame: bool = False,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any] | DataFrame:
         """Draw samples of p(x | y).
 
         Samples are drawn in parts, so that any number of them needs no more memory than the array they go to.
@@ -252,18 +291,24 @@ class PosteriorEstimator(PairsEstimator):
             Samples for each observation.
         random_state : int, RandomState instance or None, default=None
             Determines the samples; None takes the estimator's own `random_state`.
+        as_frame : bool, default=False
+            Whether to return a DataFrame, which needs the extra `pandas`.
         out : ndarray of float32 or float64 of shape (n, dx) or (m, n, dx), or None
             Where the samples go, such as a `numpy.memmap`; None makes a new array of float64.
 
         Returns
         -------
-        samples : ndarray of shape (n, dx) or (m, n, dx)
-            In the units of the x that the model was fitted to; `out`, if that was given.
+        samples : ndarray of shape (n, dx) or (m, n, dx), or DataFrame
+            In the units of the x that the model was fitted to; `out`, if that was given. The DataFrame has a
+            column for each parameter, named as in `fit`, or x0, x1, ... where x had no names. Its index is
+            "draw" for one observation and ("observation", "draw") for m, the observation as in the index of
+            y or else its number.
 
         Raises
         ------
         ValueError, TypeError
-            Where y has other columns than in `fit`, or `out` can't take the samples.
+            Where y makes no sense, or is a DataFrame whose columns are not those of the fit, in their order,
+            or `out` can't take the samples.
 
         Warns
         -----
@@ -273,7 +318,9 @@ class PosteriorEstimator(PairsEstimator):
         """
         check_is_fitted(self)
         n = _positive(n, "n")
-        table, single = as_observations(y, self._y_columns)
+        if as_frame:
+            import_pandas()  # before the work
+        table, single = self._observations(y, self._y_columns)
         seed = self._seed(random_state if random_state is not None else self.random_state)
         dx = self.n_features_in_
         shape = (n, dx) if single else (len(table), n, dx)
@@ -281,7 +328,7 @@ class PosteriorEstimator(PairsEstimator):
         if test := self._model.novel(table, self._threads()):
             warn_of_novel(*test, stacklevel=2)
         draw(self._model, table, n, seed, self._threads(), out=samples, verbose=bool(self.verbose))
-        return samples
+        return posterior_frame(samples, self._x_names, y) if as_frame else samples
 
     def log_prob(self, x: Any, y: Any) -> FloatArray:
         """Return the natural log of the density that `posterior` draws from.
@@ -352,7 +399,8 @@ class PosteriorEstimator(PairsEstimator):
             "params": {k: _plain(v) for k, v in self.get_params(deep=False).items()},
             "history": self.history_,
             "n_features_in": self.n_features_in_,
-            "feature_names_in": _names(self),
+            "feature_names_in": self._x_names,
+            "target_names_in": self._y_names,
             "verdict": self.verdict_.as_dict() if self.verdict_ else None,
         }
         self._model.save(path, json.dumps(kept))
@@ -371,6 +419,9 @@ class PosteriorEstimator(PairsEstimator):
         estimator.n_features_in_ = kept["n_features_in"]
         if kept["feature_names_in"] is not None:
             estimator.feature_names_in_ = np.asarray(kept["feature_names_in"], dtype=object)
+        # Files written before there were any have none.
+        if kept.get("target_names_in") is not None:
+            estimator.target_names_in_ = np.asarray(kept["target_names_in"], dtype=object)
         return estimator
 
     def _seed(self, random_state: Any) -> int:
@@ -399,35 +450,6 @@ class PosteriorEstimator(PairsEstimator):
         return hasattr(self, "_model")
 
 
-def _epochs(settings: dict[str, Any]) -> int:
-    """Return the epochs and passes of one network at most."""
-    course = settings["surrogate"]
-    if course is None:
-        return int(settings["max_iter"])
-    names = ("prior_epochs", "likelihood_epochs", "passes", "tuning_epochs")
-    return sum(course[name] for name in names)
-
-
-class _Progress:
-    """A bar over epochs, where wanted."""
-
-    def __init__(self, epochs: int, verbose: int):
-        self._bar = tqdm(total=epochs, unit="epoch", disable=not verbose)
-
-    def __enter__(self) -> Any:
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _show(self, epoch: int, train_loss: float, validation_loss: float) -> None:
-        losses = {"loss": f"{train_loss:.4g}"}
-        if np.isfinite(validation_loss):
-            losses["validation"] = f"{validation_loss:.4g}"
-        self._bar.set_postfix(losses, refresh=False)
-        self._bar.update()
-
-
 def _mean_history(outcomes: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Return the mean over the networks that still trained in an epoch."""
     histories = [outcome["history"] for outcome in outcomes]
@@ -440,18 +462,59 @@ def _mean_history(outcomes: list[dict[str, Any]]) -> dict[str, list[float]]:
     return {**columns, "epoch": list(range(1, longest + 1))}
 
 
-def _warn_of(outcomes: list[dict[str, Any]]) -> None:
+def _begun(
+    model: _core.Model, outcomes: list[dict[str, Any]], previous: _core.Model | None
+) -> tuple[_core.Model, list[dict[str, Any]]]:
+    """Return what of a fit to keep: all networks, or where some had not begun the best of the others.
+
+    Raises
+    ------
+    KeyboardInterrupt, ValueError
+        Where there is nothing to keep.
+    """
+    begun = [i for i, outcome in enumerate(outcomes) if outcome["history"]["epoch"]]
+    interrupted = any(outcome["ending"] == "interrupted" for outcome in outcomes)
+    # Networks that went on from others are as good as these even before their first epoch.
+    if len(begun) == len(outcomes) or (begun and interrupted and previous is not None):
+        return model, outcomes
+    if not interrupted:
+        raise ValueError(
+            "the loss was not finite in the first epoch, even with a smaller step: check the data for "
+            "extreme values, or choose a smaller learning_rate_init"
+        )
+    if not begun:
+        raise KeyboardInterrupt("interrupted before the first epoch was complete; there is nothing to keep")
+    best = min(begun, key=lambda i: _best_loss(outcomes[i]))
+    return model.member(best), [outcomes[best]]
+
+
+def _best_loss(outcome: dict[str, Any]) -> float:
+    """Return the loss that the weights kept had, on rows held out where there are some."""
+    history, row = outcome["history"], outcome["best_epoch"] - 1
+    validation, train = history["validation_loss"][row], history["train_loss"][row]
+    return float(validation if np.isfinite(validation) else train)
+
+
+def _warn_of(outcomes: list[dict[str, Any]], count: int) -> None:
+    """Warn where a network did not end as planned; `count` were to be trained."""
     reasons = {
         "interrupted": "Training was interrupted",
         "diverged": "The loss became infinite, several times with smaller steps",
     }
+    kept = "the best weights of each network are kept"
+    if len(outcomes) < count:
+        kept = f"not all of the {count} networks had begun, and the best one that had is kept"
     for outcome in outcomes:
         if reason := reasons.get(outcome["ending"]):
-            best = outcome["best_epoch"]
-            warnings.warn(
-                f"{reason}; the weights of epoch {best} are kept.", ConvergenceWarning, stacklevel=4
-            )
+            if count == 1:
+                kept = f"the weights of epoch {outcome['best_epoch']} are kept"
+            _warn(f"{reason}; {kept}.")
             return
+
+
+def _warn(message: str) -> None:
+    """Warn whoever called `fit` or `partial_fit`."""
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
 
 def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -462,11 +525,6 @@ def _joined(before: dict[str, list[float]] | None, after: dict[str, list[float]]
     after = {**after, "epoch": [epochs + epoch for epoch in after["epoch"]]}
     first, second = ([float("nan")] * len(history["epoch"]) for history in (before, after))
     return {name: before.get(name, first) + after.get(name, second) for name in {**before, **after}}
-
-
-def _names(estimator: PosteriorEstimator) -> list[str] | None:
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
 
 
 def _plain(value: Any) -> Any:

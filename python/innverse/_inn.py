@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimator import PosteriorEstimator
+from ._frames import default_names, import_pandas, table_frame
 from ._network import CONSTRAINTS, POSITIVE, at_least, scales, shared_settings
 from ._validation import FloatArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class INN(PosteriorEstimator):
@@ -89,7 +93,8 @@ class INN(PosteriorEstimator):
     n_jobs : int or None, default=-1
         Threads; -1 means all cores and None means 1, as in scikit-learn. Results do not depend on it.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar with the loss and the time left. 2 also draws the losses as they fall, in a
+        Jupyter notebook and with the extra `notebook`. An interrupt ends training and keeps the best weights.
     warm_start : bool, default=False
         Whether `fit` goes on from the model that is there.
     y_weight, z_weight, x_weight, reconstruction_weight, padding_weight : float
@@ -120,6 +125,8 @@ class INN(PosteriorEstimator):
         Columns of x.
     feature_names_in_ : ndarray of str
         Names of the columns of x, where they had names.
+    target_names_in_ : ndarray of str
+        Names of the columns of y, where they had names.
     verdict_ : Verdict or None
         How the posterior does on the rows held out, see `report`; None where there were none.
     calibration_ : CalibrationError or None
@@ -269,21 +276,33 @@ class INN(PosteriorEstimator):
         terms["x_condition"] = X_CONDITION / dy
         return terms
 
-    def predict(self, x: Any) -> FloatArray:
+    @overload
+    def predict(self, x: Any, *, as_frame: Literal[False] = ...) -> FloatArray: ...
+
+    @overload
+    def predict(self, x: Any, *, as_frame: Literal[True]) -> DataFrame: ...
+
+    def predict(self, x: Any, *, as_frame: bool = False) -> FloatArray | DataFrame:
         """Return what the learned forward process makes of x.
 
         Parameters
         ----------
         x : array-like of shape (n, dx)
             Parameters.
+        as_frame : bool, default=False
+            Whether to return a DataFrame, which needs the extra `pandas`.
 
         Returns
         -------
-        y : ndarray of shape (n, dy)
-            Predicted observations, in the user's units.
+        y : ndarray of shape (n, dy) or DataFrame
+            Predicted observations, in the user's units. The DataFrame has the index of x, and columns named
+            as in `fit`, or y0, y1, ... where y had no names.
         """
         check_is_fitted(self)
-        return self._model.predict(self._x_table(x), self._threads())
+        if as_frame:
+            import_pandas()  # before the work
+        y = self._model.predict(self._x_table(x), self._threads())
+        return table_frame(y, self._y_names or default_names("y", y.shape[1]), x) if as_frame else y
 
     def latent(self, x: Any, y: Any = None) -> FloatArray:
         """Return the latent variables that belong to x.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -13,8 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _core
 from ._base import PairsEstimator
-from ._validation import FloatArray, as_observations, as_table, check_same_rows, column_scales
+from ._frames import import_pandas, posterior_frame
+from ._validation import FloatArray, as_table, check_same_rows, column_scales
 from .problems._base import RandomStateLike, as_generator, check_count
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["RejectionABC"]
 
@@ -54,6 +58,8 @@ class RejectionABC(PairsEstimator):
         Number of columns of x.
     feature_names_in_ : ndarray of shape (dx,)
         Names of the columns of x, where it was a table with names.
+    target_names_in_ : ndarray of shape (dy,)
+        Names of the columns of y, where it was one.
 
     References
     ----------
@@ -109,13 +115,26 @@ class RejectionABC(PairsEstimator):
         scale = column_scales(y_table)
         neighbors = NearestNeighbors(algorithm="kd_tree").fit(y_table / scale)
         self._remember_columns(x, x_table, reset=True)
+        self._remember_targets(y, reset=True)
         self._x = x_table
         self._neighbors = neighbors
         self.y_scale_ = scale
         self.n_accepted_ = max(math.ceil(self.acceptance * len(x_table)), 1)
         return self
 
-    def posterior(self, y: Any, n: int = 1000, random_state: RandomStateLike = None) -> FloatArray:
+    @overload
+    def posterior(
+        self, y: Any, n: int = ..., random_state: RandomStateLike = ..., *, as_frame: Literal[False] = ...
+    ) -> FloatArray: ...
+
+    @overload
+    def posterior(
+        self, y: Any, n: int = ..., random_state: RandomStateLike = ..., *, as_frame: Literal[True]
+    ) -> DataFrame: ...
+
+    def posterior(
+        self, y: Any, n: int = 1000, random_state: RandomStateLike = None, *, as_frame: bool = False
+    ) -> FloatArray | DataFrame:
         """Draw among the accepted simulations.
 
         Where n is at most the number accepted, no simulation is drawn twice; else draws are made with
@@ -129,15 +148,19 @@ class RejectionABC(PairsEstimator):
             Samples for each observation.
         random_state : int, RandomState, Generator or None, default=None
             Determines the samples; None takes the estimator's own `random_state`.
+        as_frame : bool, default=False
+            Whether to return a DataFrame, which needs the extra `pandas`.
 
         Returns
         -------
-        samples : ndarray of shape (n, dx) or (m, n, dx)
-            In the units of the x that the model was fitted to.
+        samples : ndarray of shape (n, dx) or (m, n, dx), or DataFrame
+            In the units of the x that the model was fitted to; the DataFrame is that of `INN.posterior`.
         """
         check_is_fitted(self)
         n = check_count("n", n)
-        table, single = as_observations(y, len(self.y_scale_))
+        if as_frame:
+            import_pandas()  # before the work
+        table, single = self._observations(y, len(self.y_scale_))
         rng = as_generator(self.random_state if random_state is None else random_state)
         samples = np.empty((len(table), n, self.n_features_in_))
         rows = max(_ENTRIES_AT_ONCE // self.n_accepted_, 1)
@@ -146,7 +169,8 @@ class RejectionABC(PairsEstimator):
             accepted = self._neighbors.kneighbors(some, self.n_accepted_, return_distance=False)
             for row, candidates in enumerate(accepted, start=start):
                 samples[row] = self._x[rng.choice(candidates, size=n, replace=n > len(candidates))]
-        return samples[0] if single else samples
+        samples = samples[0] if single else samples
+        return posterior_frame(samples, self._x_names, y) if as_frame else samples
 
     def score(self, x: Any, y: Any) -> float:
         """Return minus the mean energy score of posterior draws, in standardised parameters.
