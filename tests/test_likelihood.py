@@ -204,24 +204,36 @@ def test_one_step_trains():
     assert steps[0].log_prob(x, y) != pytest.approx(steps[1].log_prob(x, y), abs=1e-6)
 
 
+def errors_of_the_inverse(model, x, y):
+    """Check rows of x that went forward and back, as a whole, and return the error of each."""
+    if isinstance(model, ConditionalINN):
+        back = model._model.decode(model.latent(x, y), y, 1)
+    else:
+        # The y that belongs to x is what the network itself makes of x.
+        back = model._model.decode(model.latent(x), model.predict(x), 1)
+    assert np.linalg.norm(back - x) < 1e-5 * np.linalg.norm(x)
+    return np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)
+
+
 @pytest.mark.parametrize("objective", ["bidirectional", "likelihood", "conditional"])
 def test_inverse_after_forward_of_eight_trained_blocks(objective):
     x, y = InverseKinematics().sample(10_000, random_state=0)
-    # The likelihood anneals the noise on y, which takes more steps.
-    epochs = 40 if objective == "likelihood" else 10
-    settings = dict(n_blocks=8, hidden_layer_sizes=(64,), max_iter=epochs, random_state=0)
+    settings = dict(n_blocks=8, hidden_layer_sizes=(64,), max_iter=10, random_state=0)
     if objective == "conditional":
         model = ConditionalINN(**settings).fit(x, y)
-        back = model._model.decode(model.latent(x, y), y, 1)
     else:
-        model = INN(objective=objective, **settings).fit(x, y)
-        # The y that belongs to x is what the network itself makes of x.
-        back = model._model.decode(model.latent(x), model.predict(x), 1)
-    error = np.linalg.norm(back - x, axis=1) / np.linalg.norm(x, axis=1)
-    assert model.n_blocks == 8
-    assert np.linalg.norm(back - x) < 1e-5 * np.linalg.norm(x)
-    # Splines flatten more than affine couplings do, and what is flat magnifies rounding on the way back.
-    assert np.quantile(error, 0.9 if objective == "likelihood" else 0.99) < 1e-5
+        # Splines of [z, y] that are far from their optimum can be steep: see the long test.
+        model = INN(objective=objective, coupling="affine", **settings).fit(x, y)
+    assert np.quantile(errors_of_the_inverse(model, x, y), 0.99) < 1e-5
+
+
+@pytest.mark.long
+def test_inverse_after_forward_of_eight_blocks_of_splines():
+    x, y = InverseKinematics().sample(100_000, random_state=0)
+    settings = dict(n_blocks=8, hidden_layer_sizes=(128, 128), batch_size=1000, max_iter=40, random_state=0)
+    model = INN(objective="likelihood", **settings).fit(x, y)
+    x, y = InverseKinematics().sample(5000, random_state=1)
+    assert np.quantile(errors_of_the_inverse(model, x, y), 0.99) < 1e-5
 
 
 @pytest.mark.parametrize("objective", ["bidirectional", "likelihood", "conditional"])
