@@ -1,4 +1,12 @@
+import signal
+
 import pytest
+
+
+def pytest_sessionstart(session):
+    # A shell starts what runs in its background deaf to interrupts; some tests send them.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
