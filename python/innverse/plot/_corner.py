@@ -63,7 +63,7 @@ def corner(samples: Any, prior: Any = None, truth: Any = None, *, names: Any = N
         Of the parameters, with units. A problem gives its `x_names`, a fitted estimator its
         `feature_names_in_`; None takes the columns of the first table that has names.
     **kwargs
-        Passed to `corner.corner` for each posterior, such as ``fig``, ``range``, ``bins``, ``levels``,
+        Passed to ``corner.corner`` for each posterior, such as ``fig``, ``range``, ``bins``, ``levels``,
         ``smooth``, ``quantiles`` or ``show_titles``, instead of what is chosen here.
 
     Returns
@@ -103,7 +103,7 @@ def corner(samples: Any, prior: Any = None, truth: Any = None, *, names: Any = N
 
 
 def _settings(given: Posteriors) -> dict[str, Any]:
-    """Return what `corner.corner` is asked for where the user does not say otherwise."""
+    """Return what ``corner.corner`` is asked for where the user does not say otherwise."""
     ranges, bins = [], []
     for number in range(len(given.names)):
         posteriors = list(given.column(number).values())
