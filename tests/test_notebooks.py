@@ -41,7 +41,8 @@ def test_notebook_opens_with_its_question_and_explains_every_picture(path):
 def test_notebook_runs(path, tmp_path):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
-    pytest.importorskip("matplotlib")
+    for library in ("arviz", "corner", "matplotlib", "pandas"):
+        pytest.importorskip(library)
     client = nbclient.NotebookClient(
         read(path),
         timeout=SECONDS_PER_CELL,
