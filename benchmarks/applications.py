@@ -71,17 +71,15 @@ class Size:
     rows: int
     observations: int
     draws: int
-    # Beyond the observations of the C2ST, these are searched for modes.
-    searched: int
     pairs: int
     pair_draws: int
 
 
 FULL = {
-    "tissue": Size(100_000, observations=10, draws=2000, searched=10, pairs=40_000, pair_draws=500),
-    "stars": Size(100_000, observations=10, draws=2000, searched=30, pairs=40_000, pair_draws=500),
+    "tissue": Size(100_000, observations=10, draws=2000, pairs=40_000, pair_draws=500),
+    "stars": Size(100_000, observations=30, draws=2000, pairs=40_000, pair_draws=500),
 }
-QUICK = Size(2000, observations=2, draws=200, searched=4, pairs=500, pair_draws=100)
+QUICK = Size(2000, observations=4, draws=200, pairs=500, pair_draws=100)
 PROBLEMS = {"tissue": TissueReflectance, "stars": StarCluster}
 
 
@@ -126,7 +124,7 @@ class Judge:
         self.name, self.size, self.folder = name, size, folder
         self.problem = PROBLEMS[name]()
         self.pairs = self.problem.sample(size.pairs, random_state=PAIRS_SEED)
-        self.y = self.problem.sample(size.searched, random_state=OBSERVATIONS_SEED)[1]
+        self.y = self.problem.sample(size.observations, random_state=OBSERVATIONS_SEED)[1]
         self.reference, self.second = (self.references(seed) for seed in REFERENCE_SEEDS)
 
     def references(self, seed):
@@ -191,8 +189,7 @@ class Judge:
 
     def tests(self, draws, columns, pool):
         """C2ST of draws of some columns against the reference, for each observation."""
-        count = self.size.observations
-        return list(pool.map(c2st, self.reference[:count][:, :, columns], draws[:count]))
+        return list(pool.map(c2st, self.reference[:, :, columns], draws))
 
     def print_modes(self):
         """Print how much each of two modes in age weighs."""
