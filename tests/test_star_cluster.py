@@ -174,6 +174,7 @@ def test_describes_itself(problem):
     assert len(set(problem.x_names)) == len(set(problem.y_names)) == 6
     np.testing.assert_array_equal(problem.noise_scales, [0.1, 0.1, 0.1, 0.1, 0.02, 0.07])
     np.testing.assert_array_equal([problem.low, problem.high], [LOW, HIGH])
+    np.testing.assert_array_equal(problem.bounds, np.transpose([LOW, HIGH]))
     assert repr(problem) == "StarCluster(nitrogen=False, sulfur=True)"
 
 

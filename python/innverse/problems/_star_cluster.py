@@ -86,6 +86,8 @@ class StarCluster(Problem):
     ----------
     low, high : ndarray of shape (6,)
         Ends of the prior, which is uniform in each parameter.
+    bounds : tuple of (low, high)
+        The same, for each parameter: the `bounds` of an estimator.
     noise_scales : ndarray of shape (dy,)
         Standard deviation of the normal noise on each column of y, in dex: 0.1 for a line over H-beta and for
         H-alpha, 0.15 for [NII], 0.02 for the ratio of the two lines of [SII], 0.07 for the width.
@@ -153,6 +155,7 @@ class StarCluster(Problem):
 
     dx = 6
     x_names = _X_NAMES
+    bounds = tuple(zip(_LOW.tolist(), _HIGH.tolist(), strict=True))
 
     def __init__(
         self, *, nitrogen: bool = False, sulfur: bool = True, n_jobs: int | None = -1, verbose: int = 0
