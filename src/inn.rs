@@ -218,6 +218,7 @@ impl Run<'_> {
         }
         let second = fit::Settings {
             max_iter: course.tuning_epochs,
+            n_iter_no_change: course.tuning_patience,
             learning_rate: course.tuning_rate * settings.learning_rate,
             falling_penalty: false,
             ..*settings

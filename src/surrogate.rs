@@ -27,6 +27,8 @@ pub struct Course {
     pub prior_epochs: usize,
     /// Epochs of the network for p(y | x) at most.
     pub likelihood_epochs: usize,
+    /// Epochs without improvement before their learning rates fall.
+    pub likelihood_patience: usize,
     /// Fresh rows of a pass.
     pub rows: usize,
     /// Rows of a batch of them.
@@ -37,6 +39,8 @@ pub struct Course {
     pub patience: usize,
     /// Passes over the simulations afterwards, at most.
     pub tuning_epochs: usize,
+    /// Of these, passes without improvement before the learning rate falls.
+    pub tuning_patience: usize,
     /// Learning rate of these, as a share of the usual one.
     pub tuning_rate: f64,
 }
@@ -75,6 +79,7 @@ impl Surrogate {
             let training = fit::Settings {
                 seed: seed.derived(Purpose::Surrogate, index),
                 max_iter: epochs,
+                n_iter_no_change: course.likelihood_patience,
                 schedule: Schedule::Course,
                 ..settings.training
             };
@@ -149,11 +154,13 @@ mod tests {
         n_bins: 4,
         prior_epochs: 10,
         likelihood_epochs: 30,
+        likelihood_patience: 20,
         rows: 500,
         batch_size: 100,
         passes: 4,
         patience: 4,
         tuning_epochs: 3,
+        tuning_patience: 3,
         tuning_rate: 0.1,
     };
 

@@ -14,11 +14,13 @@ _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
 _LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 10_000, (30, 100)
+_LIKELIHOOD_PATIENCE = 20
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls.
 _ROWS, _BATCH_SIZE, _PASSES, _PATIENCE = 400, 256, 40, 5
 # Epochs over the simulations afterwards, at most, and their learning rate as a share of the usual one.
 _TUNING_EPOCHS, _TUNING_RATE = 20, 0.1
+_TUNING_PATIENCE = 20
 
 
 def course(rows: int, max_iter: int | None) -> dict[str, Any]:
@@ -44,10 +46,12 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         "n_bins": _N_BINS,
         "prior_epochs": int(min(_PRIOR_EPOCHS, most)),
         "likelihood_epochs": int(min(likelihood_epochs, most)),
+        "likelihood_patience": _LIKELIHOOD_PATIENCE,
         "rows": round(_ROWS * rows**0.5),
         "batch_size": _BATCH_SIZE,
         "passes": int(min(_PASSES, most)),
         "patience": _PATIENCE,
         "tuning_epochs": int(min(_TUNING_EPOCHS, most)),
+        "tuning_patience": _TUNING_PATIENCE,
         "tuning_rate": _TUNING_RATE,
     }

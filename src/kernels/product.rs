@@ -342,6 +342,13 @@ impl<T: Real> Outer<'_, T> {
     ) {
         // SAFETY: the caller's promise and the lengths checked by `outer`.
         unsafe {
+            let to = |h: usize, w: usize| gradient.add((first + h) * self.n + column + w * V::LANES);
+            // The sums take as long as memory does: what they are added to is then in the cache.
+            for h in 0..H {
+                for w in 0..W {
+                    prefetch(to(h, w));
+                }
+            }
             let mut sums = [[V::splat(T::zero()); W]; H];
             let a = self.a.as_ptr().add(first * ROWS);
             let b = self.b.as_ptr().add(column);
@@ -349,7 +356,7 @@ impl<T: Real> Outer<'_, T> {
             let last = self.n - column - (W - 1) * V::LANES;
             for h in 0..H {
                 for w in 0..W {
-                    let to = gradient.add((first + h) * self.n + column + w * V::LANES);
+                    let to = to(h, w);
                     if w + 1 == W && last < V::LANES {
                         V::load_first(to, last).add(sums[h][w]).store_first(to, last);
                     } else {
@@ -359,6 +366,19 @@ impl<T: Real> Outer<'_, T> {
             }
         }
     }
+}
+
+/// Asks for the cache line at an address, which may be any.
+#[inline(always)]
+fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of the architecture; a hint reads nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 /// The rows of a transposed tile are padded to a multiple of this, the most lanes of any vector.

@@ -110,11 +110,13 @@ struct SurrogateSettings {
     n_bins: usize,
     prior_epochs: usize,
     likelihood_epochs: usize,
+    likelihood_patience: usize,
     rows: usize,
     batch_size: usize,
     passes: usize,
     patience: usize,
     tuning_epochs: usize,
+    tuning_patience: usize,
     tuning_rate: f64,
 }
 
@@ -126,11 +128,13 @@ impl From<SurrogateSettings> for surrogate::Course {
             n_bins: settings.n_bins,
             prior_epochs: settings.prior_epochs,
             likelihood_epochs: settings.likelihood_epochs,
+            likelihood_patience: settings.likelihood_patience,
             rows: settings.rows,
             batch_size: settings.batch_size,
             passes: settings.passes,
             patience: settings.patience,
             tuning_epochs: settings.tuning_epochs,
+            tuning_patience: settings.tuning_patience,
             tuning_rate: settings.tuning_rate,
         }
     }

@@ -4,9 +4,14 @@
 //! Within a bin of width w and height h, s = h / w, with slopes d0 and d1 at its ends and a at the fraction x of it,
 //! v = v0 + h N / E, where q = x (1 - x), N = s x^2 + d0 q, E = s + (d0 + d1 - 2 s) q, and
 //! dv/da = s^2 P / E^2 with P = d1 x^2 + 2 s q + d0 (1 - x)^2. With s, d0, d1 > 0 both E and P are positive.
+//!
+//! In single precision value and log slope err no more than a few times what rounding the knots to it does: 16 and 6 times
+//! for raw parameters of order one, 4 and 2 times for those that a training begins with.
 
 mod bins;
 mod piece;
+#[cfg(test)]
+mod tests;
 
 use super::coupling::{BackwardOperands, Coupling, Direction, Elementwise, Operands};
 use crate::kernels::dispatch::{Kernel, dispatch};

@@ -134,6 +134,14 @@ pub struct Weights<V> {
     pub beta: V,
 }
 
+/// From the derivative by a slope to that by the raw number it stands for. (A closure would not always be inlined, and
+/// could not use the instruction set then.)
+#[inline(always)]
+fn by_raw_slope<T: Real, V: Vector<T>>(by: V, slope: V, raw: V) -> V {
+    let clamp = T::of(SLOPE_CLAMP);
+    by.mul(slope).mul(slope_of_bounded(bounded(raw, clamp), clamp))
+}
+
 #[inline(always)]
 pub fn derivatives<T: Real, V: Vector<T>>(
     bin: &Bin<V>,
@@ -161,8 +169,6 @@ pub fn derivatives<T: Real, V: Vector<T>>(
     let by_s = combine(fraction.mul(fraction), one.sub(twice_q), twice_q).add(two.mul(beta).div(s));
     let by_d0 = combine(q, q, rest.mul(rest));
     let by_d1 = combine(zero, q, fraction.mul(fraction));
-    let clamp = T::of(SLOPE_CLAMP);
-    let to_raw = |by: V, slope: V, raw: V| by.mul(slope).mul(slope_of_bounded(bounded(raw, clamp), clamp));
     let argument = by_fraction.mul(by_width);
     let by_s_width = by_s.mul(by_width);
     Derivatives {
@@ -171,7 +177,7 @@ pub fn derivatives<T: Real, V: Vector<T>>(
         width: zero.sub(argument.mul_add(fraction, by_s_width.mul(s))),
         bottom: alpha,
         height: alpha.mul_add(value, by_s_width),
-        raw_slopes: (to_raw(by_d0, d0, bin.raw_slopes.0), to_raw(by_d1, d1, bin.raw_slopes.1)),
+        raw_slopes: (by_raw_slope(by_d0, d0, bin.raw_slopes.0), by_raw_slope(by_d1, d1, bin.raw_slopes.1)),
     }
 }
 
