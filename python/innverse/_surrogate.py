@@ -13,14 +13,15 @@ _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
-_LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 10_000, (30, 100)
-_LIKELIHOOD_PATIENCE = 20
+_LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 6000, (30, 100)
+# Epochs without improvement before their rates fall: where y is linear in x there is soon nothing to learn.
+_LIKELIHOOD_PATIENCE = 10
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls.
-_ROWS, _BATCH_SIZE, _PASSES, _PATIENCE = 400, 256, 40, 5
-# Epochs over the simulations afterwards, at most, and their learning rate as a share of the usual one.
-_TUNING_EPOCHS, _TUNING_RATE = 20, 0.1
-_TUNING_PATIENCE = 20
+_ROWS, _BATCH_SIZE, _PASSES, _PATIENCE = 400, 256, 40, 8
+# Epochs over the simulations afterwards, at most, their learning rate as a share of the usual one, and epochs
+# without improvement before it falls: they overfit as soon as they no longer help.
+_TUNING_EPOCHS, _TUNING_RATE, _TUNING_PATIENCE = 20, 0.1, 4
 
 
 def course(rows: int, max_iter: int | None) -> dict[str, Any]:
