@@ -2,20 +2,17 @@
 
     python benchmarks/growth.py [--rows 10000 100000 ...]
 
-Each case is a process of its own. A training step's time and memory are those of `ConditionalINN` trained by
-likelihood, with all but one of its measures as they are by default: 5 blocks of splines, subnetworks of
-(64, 64), 8 columns of x and of y, batches of 1,000. Seconds are those of the second and third epoch of three,
-so that set-up does not count; memory is the peak of the process less what it held before `fit`.
+Each case is a process of its own. `ConditionalINN` is trained by likelihood, and all but one of its measures are
+alike: 5 blocks of splines, subnetworks of (64, 64), 8 columns of x and of y, batches of 1,000. Seconds are those
+of three epochs less one, over two, so that set-up does not count; memory is the peak of the process less what it
+held before `fit`.
 The machine's threads are used in turn: one, two, four and so on.
 """
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 
-from peer import print_markdown
+from peer import print_markdown, run_case
 
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 BLOCKS = (2, 4, 8, 16, 32, 64)
@@ -48,29 +45,22 @@ def seconds(epochs):
     return time.perf_counter() - start
 before = peak()
 once = seconds(1)
-# x and y, in single precision.
-print(json.dumps([(seconds(3) - once) / 2, peak() - before, 2 * x.size * 4 / 2**20]))
+print(json.dumps([(seconds(3) - once) / 2, peak() - before]))
 """
 MMD = """
 import json, resource, sys, time
 import numpy as np
 from innverse.metrics import mmd
-points, gradient = json.loads(sys.argv[1])
+points = json.loads(sys.argv[1])
 x, y = np.random.default_rng(0).standard_normal((2, points, 10)).astype(np.float32)
-mmd(x[:100], y[:100], return_gradient=gradient)
+mmd(x[:100], y[:100], return_gradient=True)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start = time.perf_counter()
-mmd(x, y, return_gradient=gradient)
+mmd(x, y, return_gradient=True)
 seconds = time.perf_counter() - start
 print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before]))
 """
-FIT_TITLES = ("s per epoch", "us per row", "memory of fit, MiB", "of these copies of x and y")
-
-
-def measure(script, case):
-    """Run a script with a case and return what it reports."""
-    command = [sys.executable, "-W", "ignore", "-c", script, json.dumps(case)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+FIT_TITLES = ("s per epoch", "us per row", "memory of fit, MiB")
 
 
 def fit_table(name, values):
@@ -78,9 +68,9 @@ def fit_table(name, values):
     table = []
     for value in values:
         case = DEFAULTS | {name: value}
-        seconds, memory, copies = measure(FIT, case)
+        seconds, memory = run_case(FIT, case)
         per_row = 1e6 * seconds / case["rows"]
-        table.append([f"{value:,}", f"{seconds:.3g}", f"{per_row:.3g}", f"{memory:.0f}", f"{copies:.0f}"])
+        table.append([f"{value:,}", f"{seconds:.3g}", f"{per_row:.3g}", f"{memory:.0f}"])
     print(f"\nAgainst {name}\n")
     print_markdown((name, *FIT_TITLES), table)
 
@@ -89,7 +79,7 @@ def mmd_table():
     """Print how the MMD grows with its points."""
     table = []
     for points in POINTS:
-        seconds, memory = measure(MMD, [points, True])
+        seconds, memory = run_case(MMD, points)
         # Of the matrix of all pairs, which is never made.
         whole = points**2 * 4 / 2**20
         table.append([f"{points:,}", f"{seconds:.3g}", f"{memory:.1f}", f"{whole:,.0f}"])

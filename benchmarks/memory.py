@@ -7,11 +7,7 @@ gradients, moments of the optimizer) is what a step of 100 rows takes more than 
 the package and makes the data; the activations' is what 16,000 rows take beyond that.
 """
 
-import json
-import subprocess
-import sys
-
-from peer import print_markdown
+from peer import print_markdown, run_case
 
 BLOCKS = (4, 16, 64)
 ROWS, FEW_ROWS = 16_000, 100
@@ -41,9 +37,7 @@ print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, sec
 
 def measure(case, blocks, memory, rows=ROWS):
     """Peak memory in MiB and seconds of one process."""
-    argument = json.dumps([case, blocks, memory, rows])
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, argument]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return run_case(SCRIPT, [case, blocks, memory, rows])
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What the comparisons share: running a peer's script with its own Python, and tables in Markdown."""
+"""What the benchmarks share: processes of their own, for a peer or a case, and tables in Markdown."""
 
 import contextlib
 import json
@@ -22,6 +22,15 @@ def run_peer(python, script, **options):
         if value is not True:
             arguments.append(str(value))
     command = [str(python), str(BENCHMARKS / script), *arguments]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def run_case(script, case):
+    """Run Python source in a process of its own, with a case as its argument, and return what it prints.
+
+    What one case leaves in memory does not count for the next. Case and answer are JSON.
+    """
+    command = [sys.executable, "-W", "ignore", "-c", script, json.dumps(case)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

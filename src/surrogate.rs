@@ -27,8 +27,8 @@ pub struct Course {
     pub prior_epochs: usize,
     /// Epochs of the network for p(y | x) at most.
     pub likelihood_epochs: usize,
-    /// Epochs without improvement before their learning rates fall.
-    pub likelihood_patience: usize,
+    /// Epochs of any of these networks without improvement before its learning rate falls.
+    pub surrogate_patience: usize,
     /// Fresh rows of a pass.
     pub rows: usize,
     /// Rows of a batch of them.
@@ -79,7 +79,7 @@ impl Surrogate {
             let training = fit::Settings {
                 seed: seed.derived(Purpose::Surrogate, index),
                 max_iter: epochs,
-                n_iter_no_change: course.likelihood_patience,
+                n_iter_no_change: course.surrogate_patience,
                 schedule: Schedule::Course,
                 ..settings.training
             };
@@ -154,7 +154,7 @@ mod tests {
         n_bins: 4,
         prior_epochs: 10,
         likelihood_epochs: 30,
-        likelihood_patience: 20,
+        surrogate_patience: 20,
         rows: 500,
         batch_size: 100,
         passes: 4,

@@ -14,8 +14,8 @@ _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
 _LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 6000, (30, 100)
-# Epochs without improvement before their rates fall: where y is linear in x there is soon nothing to learn.
-_LIKELIHOOD_PATIENCE = 10
+# Epochs of any of these without improvement before its rate falls: where y is linear in x there is soon nothing to learn.
+_SURROGATE_PATIENCE = 10
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls.
 _ROWS, _BATCH_SIZE, _PASSES, _PATIENCE = 400, 256, 40, 8
@@ -47,7 +47,7 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         "n_bins": _N_BINS,
         "prior_epochs": int(min(_PRIOR_EPOCHS, most)),
         "likelihood_epochs": int(min(likelihood_epochs, most)),
-        "likelihood_patience": _LIKELIHOOD_PATIENCE,
+        "surrogate_patience": _SURROGATE_PATIENCE,
         "rows": round(_ROWS * rows**0.5),
         "batch_size": _BATCH_SIZE,
         "passes": int(min(_PASSES, most)),

@@ -10,7 +10,7 @@ use crate::kernels::vector::Vector;
 /// Least width and height of a bin, as a fraction of the mean one. What a spline flattens its inverse stretches, rounding
 /// errors included: with 0.1 eight trained blocks still invert single precision within 1e-5 of the norm, with 0.01 they do
 /// not, and the densities are as good (kinematics and six tasks of the benchmark).
-const LEAST_BIN: f64 = 0.1;
+pub const LEAST_BIN: f64 = 0.1;
 
 /// Where the numbers of one vector of one column are: parameter p is `stride` times p further on. Of what is kept, the
 /// first is the log scale, then the unscaled number, the bent one's argument, and the spline's own parameters.

@@ -1,6 +1,7 @@
 //! How far single precision is from the exact spline. That it is invertible and its gradients right, the laws of all
 //! maps say.
 
+use super::bins::LEAST_BIN;
 use super::*;
 use crate::kernels::dispatch::tests::with_each;
 use crate::random::{Purpose, Seed, fill_normal};
@@ -8,9 +9,13 @@ use crate::random::{Purpose, Seed, fill_normal};
 const BINS: usize = 8;
 const TILES: usize = 2000;
 
+fn spline() -> Spline {
+    Spline::new(BINS, BOUND, 2.0)
+}
+
 /// Values and log slopes of tiles of one column, through the spline with the given raw parameters.
 fn bent<T: Real>(direction: Direction, raw: &[f64], values: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let spline = Spline::new(BINS, BOUND, 2.0);
+    let spline = spline();
     let (mut results, mut slopes) = (Vec::new(), Vec::new());
     for (raw, values) in raw.chunks(ROWS * spline.outputs()).zip(values.chunks(ROWS)) {
         let raw: Vec<T> = raw.iter().map(|&value| T::of(value)).collect();
@@ -39,7 +44,7 @@ const STEP: f64 = 1e-6;
 /// knots, which are numbers up to [`BOUND`]: they move the value by the slope, and the log slope by its own derivative
 /// and by the size of a bin.
 fn errors(direction: Direction, deviation: f64) -> (f64, f64) {
-    let raw = random(TILES * ROWS * (2 + 3 * BINS - 1), deviation, 1);
+    let raw = random(TILES * ROWS * spline().outputs(), deviation, 1);
     let values = random(TILES * ROWS, 2.0, 2);
     let beside = |step: f64| -> Vec<f64> {
         bent::<f64>(direction, &raw, &values.iter().map(|value| value + step).collect::<Vec<_>>()).1
@@ -47,7 +52,7 @@ fn errors(direction: Direction, deviation: f64) -> (f64, f64) {
     let (before, after) = (beside(-STEP), beside(STEP));
     let (exact, exact_slopes) = bent::<f64>(direction, &raw, &values);
     let rounding = f64::from(f32::EPSILON) * BOUND;
-    let narrowest = 0.1 * 2.0 * BOUND / BINS as f64;
+    let narrowest = LEAST_BIN * 2.0 * BOUND / BINS as f64;
     let mut worst = (0.0f64, 0.0f64);
     with_each(|_| {
         let (single, slopes) = bent::<f32>(direction, &raw, &values);
