@@ -2,11 +2,10 @@
 
     python benchmarks/growth.py [--rows 10000 100000 ...]
 
-Each case is a process of its own. `ConditionalINN` is trained by likelihood, and all but one of its measures are
-alike: 5 blocks of splines, subnetworks of (64, 64), 8 columns of x and of y, batches of 1,000. Seconds are those
-of three epochs less one, over two, so that set-up does not count; memory is the peak of the process less what it
-held before `fit`.
-The machine's threads are used in turn: one, two, four and so on.
+Each case is a process of its own. `ConditionalINN` is trained by likelihood, and all but one of its measures
+are alike: 5 blocks of splines, subnetworks of (64, 64), 8 columns of x and of y, batches of 1,000. Seconds
+are those of three epochs less one, over two, so that set-up does not count; memory is the peak of the process
+less what it held before `fit`. The machine's threads are used in turn: one, two, four and so on.
 """
 
 import argparse

@@ -14,7 +14,8 @@ _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
 _LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 6000, (30, 100)
-# Epochs of any of these without improvement before its rate falls: where y is linear in x there is soon nothing to learn.
+# Epochs of any of these without improvement before its rate falls: where y is linear in x there is soon
+# nothing to learn.
 _SURROGATE_PATIENCE = 10
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls.
