@@ -208,6 +208,7 @@ impl Run<'_> {
             batch_size: course.batch_size,
             max_iter: course.passes,
             n_iter_no_change: course.patience,
+            averaging: true,
             falling_penalty: false,
             ..*settings
         };
@@ -219,6 +220,7 @@ impl Run<'_> {
         let second = fit::Settings {
             max_iter: course.tuning_epochs,
             n_iter_no_change: course.tuning_patience,
+            averaging: true,
             learning_rate: course.tuning_rate * settings.learning_rate,
             falling_penalty: false,
             ..*settings
@@ -395,6 +397,7 @@ pub mod tests {
                 early_stopping: true,
                 validation_fraction: 0.1,
                 n_iter_no_change: 10,
+                averaging: false,
                 seed: Seed(3),
                 split: Seed(3),
             },

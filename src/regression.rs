@@ -1,6 +1,6 @@
 //! What is linear in an inverse problem, taken out before the network sees it: x less its linear regression on y, with
-//! the residuals made uncorrelated. For a linear problem with normal noise nothing is left to learn; everywhere else the
-//! network starts from the best linear answer instead of from the prior.
+//! the residuals made uncorrelated. For a linear problem with normal prior and noise nothing is left to learn; everywhere
+//! else the network starts from the best linear answer instead of from the prior.
 
 use crate::cholesky::{self, solve_lower, solve_upper};
 use ndarray::{Array2, ArrayView2};

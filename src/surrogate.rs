@@ -1,7 +1,7 @@
 //! A simulator learned from simulations: one network for p(x), one for p(y | x). It gives fresh pairs without end, from
-//! which the network for p(x | y) learns where the simulations alone would be too few: what y makes of x is often far
-//! simpler than what x may be behind y (synthetic likelihoods of Papamakarios et al. 2019, arXiv 1805.07226, here to make
-//! training data of; for images, Antoniou et al. 2017, arXiv 1711.04340). What it gets wrong is put right afterwards, by
+//! which the network for p(x | y) learns where the simulations alone would be too few: what the simulator makes of one x
+//! is often far simpler than the set of all x behind one y (synthetic likelihoods of Papamakarios et al. 2019, arXiv
+//! 1805.07226, here to make training data of; for images, Antoniou et al. 2017, arXiv 1711.04340). What it gets wrong is put right afterwards, by
 //! training on the simulations themselves.
 
 use crate::error::Result;
@@ -19,7 +19,9 @@ use std::sync::atomic::AtomicBool;
 pub struct Course {
     /// Networks for p(y | x), used as a mixture.
     pub networks: usize,
-    /// Hidden layers of the subnetworks of all of them.
+    /// Blocks of all of them.
+    pub n_blocks: usize,
+    /// Hidden layers of their subnetworks.
     pub hidden_layer_sizes: Vec<usize>,
     /// Bins of their splines.
     pub n_bins: usize,
@@ -80,6 +82,7 @@ impl Surrogate {
                 seed: seed.derived(Purpose::Surrogate, index),
                 max_iter: epochs,
                 n_iter_no_change: course.surrogate_patience,
+                averaging: true,
                 schedule: Schedule::Course,
                 ..settings.training
             };
@@ -87,6 +90,7 @@ impl Surrogate {
                 target: Target::Conditional,
                 bounds,
                 hidden_layer_sizes: course.hidden_layer_sizes.clone(),
+                n_blocks: course.n_blocks,
                 coupling: Coupling::Spline { bins: course.n_bins },
                 mixing: Mixing::Learned,
                 surrogate: None,
@@ -150,6 +154,7 @@ mod tests {
 
     const COURSE: Course = Course {
         networks: 2,
+        n_blocks: 2,
         hidden_layer_sizes: Vec::new(),
         n_bins: 4,
         prior_epochs: 10,
@@ -188,7 +193,7 @@ mod tests {
     }
 
     fn surrogate(threads: usize) -> Surrogate {
-        let (x, y) = counts(2000);
+        let (x, y) = counts(4000);
         let settings = Settings { bounds: Some(vec![(0.0, 1.0)]), ..conditional() };
         let course = Course { rows: 4001, ..settings.surrogate.clone().unwrap() };
         let stop = AtomicBool::new(false);
@@ -208,7 +213,7 @@ mod tests {
             (y.column(0), true_y.column(0)),
             (y.column(1), true_y.column(1)),
         ] {
-            // Within a few standard errors and what 2000 simulations leave open.
+            // Within a few standard errors and what 4000 simulations leave open.
             let scale = wanted.std(0.0);
             assert!((drawn.mean().unwrap() - wanted.mean().unwrap()).abs() < 0.1 * scale);
             assert!((drawn.std(0.0) / scale - 1.0).abs() < 0.1);

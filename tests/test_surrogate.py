@@ -43,10 +43,14 @@ def test_it_beats_networks_trained_on_the_simulations_alone():
 
 
 def test_all_modes_are_found(model):
-    samples = model.posterior([0.5, 0.5], n=4000, random_state=0)
+    y = np.random.default_rng(9).uniform(0.1, 0.9, size=(50, 2))
+    samples = model.posterior(y, n=400, random_state=0)
     quadrants = (samples > 0) @ [1, 2]
-    assert np.abs(np.bincount(quadrants, minlength=4) / 4000 - 0.25).max() < 0.1
-    assert np.abs(np.abs(samples) - 0.5**0.5).mean() < 0.06
+    shares = np.stack([(quadrants == mode).mean(axis=1) for mode in range(4)])
+    # Six seeds gave 0.036 to 0.058; a mode left out makes 0.125.
+    assert np.abs(shares - 0.25).mean() < 0.08
+    assert shares.min() > 0.01
+    assert np.abs(np.abs(samples) - y[:, np.newaxis] ** 0.5).mean() < 0.06
 
 
 def test_history_goes_on_from_fresh_pairs_to_the_simulations(model):

@@ -54,35 +54,41 @@ class ConditionalINN(PosteriorEstimator):
         Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2). With more than 8 blocks it
         is 8 / n_blocks of this, so that a deep network stretches no more than a shallow one.
     permutation : {"shuffle", "orthogonal", "learned"}, default="shuffle"
-        Mixing between blocks: a fixed random permutation, a fixed random rotation, or a learned linear map
-        that starts as a permutation.
+        Mixing after each block: a fixed random permutation, a fixed random orthogonal matrix, or a learned
+        linear map that starts as a permutation.
     memory : {"store", "recompute"}, default="store"
         Whether training stores what the backward pass needs, or rebuilds it by running the network backwards:
-        then activations take the same memory for any number of blocks.
+        then the memory of activations hardly grows with the blocks.
     batch_size : int or "auto", default="auto"
         Rows of a training step; "auto" is the square root of 10 times the rows, at least 50 and at most 1000.
+        Fresh pairs from a surrogate come in batches of at least 256.
     max_iter : int or None, default=None
-        Epochs at most. None is 100, or with a surrogate up to 40 passes over its data and 20 epochs.
+        Epochs at most. None is 100, or with a surrogate up to 40 passes over fresh pairs and then 20 epochs.
+        A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
     surrogate : bool or "auto", default="auto"
-        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of the latter. The
-        posterior is then trained on fresh pairs drawn from them without end, and at last, at a tenth of the
-        rate, on the simulations themselves. What y makes of x is often simpler than what x may be behind y:
-        for a problem with symmetric modes this was worth ten times as many simulations. Rows held out, which
-        none of the networks sees, choose the best weights of all. "auto" does it where `max_iter` is None
-        and rows are held out; `partial_fit` and `warm_start` go on without. Columns with evenly spaced
-        values (counts, classes) are spread out over their cells to be learned.
+        Whether to learn the simulator first: small networks of three blocks for p(x) and p(y | x), three of
+        the latter. Their weights, and the posterior's, are then averages over about an epoch. The posterior
+        is then trained on pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate,
+        on the simulations themselves. What the simulator makes of one x is often simpler than the set of all
+        x behind one y: for a problem with symmetric modes this was worth ten times as many simulations. Rows
+        held out, which none of the networks sees, choose the best weights of all. "auto" does it where
+        `max_iter` is None and rows are held out; `partial_fit` and `warm_start` go on without. Columns with
+        evenly spaced values (counts, classes) are spread out over their cells to be learned.
     learning_rate_init : float, default=0.001
         Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
-        more. It rises to this over the first 3 % of training and falls to zero over the last 30 %.
+        more, and with more than 8 blocks less in proportion. It rises to this over the first 3 % of training
+        (at least 60 steps, if these are no more than 30 %) and falls to zero over the last 30 %.
     weight_decay : float, default=1e-4
         L2 penalty on the weights at the end of training. It starts at 1000 / rows, if that is more, and falls
         exponentially until the learning rate does: so the rows held out choose its size. 0 means none at all.
+        With a surrogate it falls so for the surrogate's networks only, and is constant for the posterior's.
     early_stopping : bool, default=True
         Whether to hold rows out, keep the weights that are best on them, and finish where nothing improves.
     validation_fraction : float, default=0.1
         Fraction of the rows held out.
     n_iter_no_change : int, default=20
-        Epochs without improvement after which the learning rate falls and training ends.
+        Epochs without improvement after which the learning rate falls and training ends; with a surrogate
+        each of its stages has its own.
     nan_policy : {"raise", "omit"}, default="raise"
         What to do with training rows that hold NaN or infinity.
     random_state : int, RandomState instance or None, default=None
@@ -103,7 +109,8 @@ class ConditionalINN(PosteriorEstimator):
     ----------
     history_ : dict of str to list
         "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the mean of each loss
-        term in that epoch; the mean over the networks that still trained.
+        term in that epoch; the mean over the networks that still trained. With a surrogate, passes over fresh
+        pairs and then epochs over the simulations.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int
@@ -225,7 +232,7 @@ class ConditionalINN(PosteriorEstimator):
         Returns
         -------
         z : ndarray of shape (n, dx)
-            Standard normal where the model is right.
+            Standard normal where the model is right; of an ensemble, those of its first network.
         """
         check_is_fitted(self)
         x_table, y_table = self._pairs(x, y, "latent")

@@ -230,7 +230,7 @@ class PosteriorEstimator(PairsEstimator):
         simulations are from those that they are compared with: distances are taken in y with its columns
         scaled and made uncorrelated. Of simulations themselves, 0.1 % are called outside, or 2 / rows where
         there are fewer than 2000 (a conformal test: it holds for any distribution). With fewer than 100 rows
-        nothing can be told, and all are called covered.
+        to train on nothing can be told, and all are called covered.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class PosteriorEstimator(PairsEstimator):
         """Draw samples of p(x | y).
 
         Samples are drawn in parts, so that any number of them needs no more memory than the array they go to.
-        With ``verbose=1`` a bar shows how far many samples are.
+        With ``verbose=1`` a bar shows progress where there are many.
 
         Parameters
         ----------
@@ -314,7 +314,8 @@ class PosteriorEstimator(PairsEstimator):
         -----
         UserWarning
             Where more observations lie outside what the simulations cover than chance explains, see `covers`,
-            or one of them far outside. One simulation as y makes it warn in at most 0.1 % of the calls.
+            or one of them far outside. One simulation as y makes it warn in at most 0.1 % of the calls, or
+            2 / rows with fewer than 2000 rows to train on.
         """
         check_is_fitted(self)
         n = _positive(n, "n")
@@ -343,7 +344,8 @@ class PosteriorEstimator(PairsEstimator):
         Returns
         -------
         log_prob : ndarray of shape (n,)
-            log p(x | y) in the user's units: the density of x, not of standardised x.
+            log p(x | y) in the user's units: the density of x, not of standardised x. A column of x with
+            whole numbers or classes has none, and what comes out near its values says little.
 
         Raises
         ------
@@ -372,7 +374,7 @@ class PosteriorEstimator(PairsEstimator):
         Returns
         -------
         score : float
-            Higher is better; at most 0 for a model as good as the truth, on average.
+            Higher is better; never above 0 on average, and 0 only for single points that are right.
         """
         check_is_fitted(self)
         x_table, y_table = self._pairs(x, y, "score")

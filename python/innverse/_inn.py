@@ -64,19 +64,20 @@ class INN(PosteriorEstimator):
         Bound on the log scale of a coupling: s = raw / sqrt(1 + (raw / clamp)^2). With more than 8 blocks it
         is 8 / n_blocks of this, so that a deep network stretches no more than a shallow one.
     permutation : {"shuffle", "orthogonal", "learned"} or None, default=None
-        Mixing between blocks: a fixed random permutation, a fixed random rotation, or a learned linear map
-        that starts as a permutation. None is "shuffle" for the bidirectional objective and "learned" for the
-        likelihood.
+        Mixing after each block: a fixed random permutation, a fixed random orthogonal matrix, or a learned
+        linear map that starts as a permutation. None is "shuffle" for the bidirectional objective and
+        "learned" for the likelihood.
     memory : {"store", "recompute"}, default="store"
         Whether training stores what the backward pass needs, or rebuilds it by running the network backwards:
-        then activations take the same memory for any number of blocks.
+        then the memory of activations hardly grows with the blocks.
     batch_size : int, default=500
         Rows of a training step.
     max_iter : int, default=100
         Epochs at most.
     learning_rate_init : float or None, default=None
         Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
-        more. It rises to this over the first 3 % of training and falls to zero over the last 30 %. None is
+        more, and with more than 8 blocks less in proportion. It rises to this over the first 3 % of training
+        (at least 60 steps, if these are no more than 30 %) and falls to zero over the last 30 %. None is
         0.004 for the bidirectional objective and 0.001 for the likelihood.
     weight_decay : float, default=2e-5
         L2 penalty on the weights.

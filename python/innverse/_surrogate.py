@@ -7,19 +7,22 @@ from typing import Any
 import numpy as np
 
 # All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
-# Networks for the likelihood, and what the subnetworks and splines of all networks have: several small ones
-# learn more of a likelihood from few simulations than a large one.
-_NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
+# Networks for the likelihood, and the blocks, subnetworks and splines that all networks have: several small
+# ones learn more of a likelihood from few simulations than a large one.
+_NETWORKS, _N_BLOCKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, 3, (32, 32, 32), 4
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
 _LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 6000, (30, 100)
-# Epochs of any of these without improvement before its rate falls: where y is linear in x there is soon
-# nothing to learn.
-_SURROGATE_PATIENCE = 10
+# Epochs of any of these without improvement before its rate falls, in the same way: where y is linear in x
+# there is soon nothing to learn. Here and below weights are averaged over an epoch before they are judged, so
+# that patience need not wait for chance.
+_SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS = 500, (5, 16)
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
-# there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls.
-_ROWS, _BATCH_SIZE, _PASSES, _PATIENCE = 400, 256, 40, 8
+# there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls:
+# more where a pass is short.
+_ROWS, _BATCH_SIZE, _PASSES = 400, 256, 40
+_PATIENCE, _PATIENCE_LIMITS = 400, (4, 8)
 # Epochs over the simulations afterwards, at most, their learning rate as a share of the usual one, and epochs
 # without improvement before it falls: they overfit as soon as they no longer help.
 _TUNING_EPOCHS, _TUNING_RATE, _TUNING_PATIENCE = 20, 0.1, 4
@@ -41,18 +44,23 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         One entry for each field of the core's.
     """
     most = np.inf if max_iter is None else max_iter
-    likelihood_epochs = np.clip(_LIKELIHOOD_EPOCHS / rows**0.5, *_LIKELIHOOD_LIMITS)
+
+    def falling(factor: int, limits: tuple[int, int]) -> int:
+        value: float = factor / rows**0.5
+        return round(min(max(value, limits[0]), limits[1]))
+
     return {
         "networks": _NETWORKS,
+        "n_blocks": _N_BLOCKS,
         "hidden_layer_sizes": _HIDDEN_LAYER_SIZES,
         "n_bins": _N_BINS,
         "prior_epochs": int(min(_PRIOR_EPOCHS, most)),
-        "likelihood_epochs": int(min(likelihood_epochs, most)),
-        "surrogate_patience": _SURROGATE_PATIENCE,
+        "likelihood_epochs": int(min(falling(_LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS), most)),
+        "surrogate_patience": falling(_SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS),
         "rows": round(_ROWS * rows**0.5),
         "batch_size": _BATCH_SIZE,
         "passes": int(min(_PASSES, most)),
-        "patience": _PATIENCE,
+        "patience": falling(_PATIENCE, _PATIENCE_LIMITS),
         "tuning_epochs": int(min(_TUNING_EPOCHS, most)),
         "tuning_patience": _TUNING_PATIENCE,
         "tuning_rate": _TUNING_RATE,

@@ -106,6 +106,7 @@ impl From<Terms> for bidirectional::Settings {
 #[pyo3(from_item_all)]
 struct SurrogateSettings {
     networks: usize,
+    n_blocks: usize,
     hidden_layer_sizes: Vec<usize>,
     n_bins: usize,
     prior_epochs: usize,
@@ -124,6 +125,7 @@ impl From<SurrogateSettings> for surrogate::Course {
     fn from(settings: SurrogateSettings) -> Self {
         Self {
             networks: settings.networks,
+            n_blocks: settings.n_blocks,
             hidden_layer_sizes: settings.hidden_layer_sizes,
             n_bins: settings.n_bins,
             prior_epochs: settings.prior_epochs,
@@ -180,6 +182,7 @@ impl FitSettings {
             early_stopping: self.early_stopping,
             validation_fraction: self.validation_fraction,
             n_iter_no_change: self.n_iter_no_change,
+            averaging: false,
             // Each network has its own.
             seed: Seed(0),
             split: Seed(0),

@@ -1,5 +1,6 @@
 //! The training loop, for any objective.
 
+use super::average::Average;
 use super::objective::{Data, Noise, Objective, Rows};
 use super::optimizer::{Adam, Limiter, Moments};
 use super::schedule::{COOLING_FROM, Course, decayed};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub validation_fraction: f64,
     /// Epochs without improvement before the learning rate falls for the rest of the fit.
     pub n_iter_no_change: usize,
+    /// Whether the weights that are judged and kept are averages over about an epoch.
+    pub averaging: bool,
     /// Seed of order and noise.
     pub seed: Seed,
     /// Seed of the rows held out.
@@ -158,22 +161,25 @@ pub fn fit<T: Real>(
         // Going on must not end with worse weights than it began with.
         keeper.loss = looper.validate(parameters, &validation);
     }
+    let mut average = settings.averaging.then(|| Average::of(parameters));
     let mut history: Vec<Epoch> = Vec::new();
     let mut rollbacks = 0;
     let mut ending = Ending::Completed;
     let mut number = 0;
     while !looper.course.is_over(number) {
         order(&mut training, settings.seed, looper.step);
-        let Some(terms) = looper.epoch(parameters, moments, &training, number) else {
+        let Some(terms) = looper.epoch(parameters, moments, &mut average, &training, number) else {
             ending = Ending::Interrupted;
             break;
         };
         let train_loss: f64 = terms.iter().sum();
-        let validation_loss = looper.validate(parameters, &validation);
+        let kept = average.as_ref().map_or(&*parameters, Average::weights);
+        let validation_loss = looper.validate(kept, &validation);
         let judged = if validation.is_empty() { train_loss } else { validation_loss };
         if !(train_loss.is_finite() && judged.is_finite()) {
             keeper.restore(parameters);
             *moments = Moments::new(parameters.len());
+            average = average.map(|_| Average::of(parameters));
             looper.rate *= 0.5;
             rollbacks += 1;
             if rollbacks > MOST_ROLLBACKS {
@@ -186,12 +192,13 @@ pub fn fit<T: Real>(
         let epoch = Epoch { number, train_loss, validation_loss, terms };
         report(&epoch);
         history.push(epoch);
-        keeper.judge(parameters, number, judged, !validation.is_empty());
+        keeper.judge(kept, number, judged, !validation.is_empty());
         let settled = looper.settled(number);
         let stagnates = settled && keeper.waited(number, settled) >= settings.n_iter_no_change;
         if settings.early_stopping && stagnates && !looper.cools(number) {
             // The best weights, and not the last ones, are worth ending.
             keeper.restore(parameters);
+            average = average.map(|_| Average::of(parameters));
             looper.course.cool_from(number);
             ending = Ending::Stopped;
         }
@@ -303,6 +310,7 @@ impl<T: Real> Loop<'_, '_, T> {
         &mut self,
         parameters: &mut [T],
         moments: &mut Moments<T>,
+        average: &mut Option<Average<T>>,
         rows: &[usize],
         epoch: usize,
     ) -> Option<Vec<f64>> {
@@ -342,6 +350,9 @@ impl<T: Real> Loop<'_, '_, T> {
             let adam =
                 Adam { weight_decay: self.weight_decay(progress, rows.all.len()), ..self.settings.adam };
             moments.step(&adam, rate, &self.rates, parameters, &gradient);
+            if let Some(average) = average {
+                average.follow(parameters, batches as f64);
+            }
             sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term / batches as f64);
             self.step += 1;
         }

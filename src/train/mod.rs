@@ -1,5 +1,6 @@
 //! Training: the only place that knows both flows and losses.
 
+pub mod average;
 pub mod bidirectional;
 pub mod fit;
 pub mod likelihood;

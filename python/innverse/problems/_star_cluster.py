@@ -107,7 +107,7 @@ class StarCluster(Problem):
     The shell's mass m is that of the gas that was within R, at most the cloud's, and never falls. L, Q and
     pdot follow the ages of the stars by a table of Starburst99, linear in their logs. A shell that falls
     below 1 pc ends; of all gas left in the cloud, the share e forms a second cluster, and the rest, at the
-    density of before, a new shell; and so on. Light and momentum of all clusters add up. About 9 % of the
+    density of before, a new shell; and so on. Light and momentum of all clusters add up. About 10 % of the
     prior has fallen back by its age. The age is that of the first cluster.
 
     The lines come from the shell's inner side, whose electrons, with those of helium and the ions and at
