@@ -35,9 +35,9 @@ lint: $(VENV)/.built
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest innverse._core
 
-# The site, in site/html, without warnings. Notebooks are shown as they are stored; `make docs NOTEBOOKS=cache` runs
-# those that changed, up to minutes each, and shows what they draw.
-NOTEBOOKS ?= off
+# The site, in site/html, without warnings. Notebooks that changed are run, up to minutes each, and shown with what
+# they draw; `make docs NOTEBOOKS=off` shows them as they are stored.
+NOTEBOOKS ?= cache
 SPHINX := INNVERSE_DOCS_NOTEBOOKS=$(NOTEBOOKS) $(BIN)/sphinx-build -W --keep-going
 
 $(VENV)/.docs: $(VENV)/.built pyproject.toml
