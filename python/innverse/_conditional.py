@@ -66,7 +66,7 @@ class ConditionalINN(PosteriorEstimator):
         Epochs at most. None is 100, or with a surrogate up to 40 passes over fresh pairs and then 20 epochs.
         A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
     surrogate : bool or "auto", default="auto"
-        Whether to learn the simulator first: small networks of three blocks for p(x) and p(y | x), three of
+        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of
         the latter. Their weights, and the posterior's, are then averages over about an epoch. The posterior
         is then trained on pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate,
         on the simulations themselves. What the simulator makes of one x is often simpler than the set of all
