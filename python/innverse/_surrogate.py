@@ -8,7 +8,8 @@ import numpy as np
 
 # All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
 # Networks for the likelihood, and the subnetworks, splines and blocks that all networks have: several small
-# ones learn more of a likelihood from few simulations than a large one. From `_MANY` on there are more blocks.
+# ones learn more of a likelihood from few simulations than a large one. From `_MANY` on there are
+# more blocks.
 _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 _FEW_BLOCKS, _MORE_BLOCKS, _MANY = 3, 5, 20_000
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
