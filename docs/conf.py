@@ -51,7 +51,7 @@ numpydoc_show_class_members = False
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 # Notebooks are stored without outputs. "off" shows them so, in seconds; "cache" runs those that changed, up
-# to minutes each, and shows their pictures: `make docs NOTEBOOKS=cache`.
+# to minutes each, and shows their pictures: `make docs`.
 nb_execution_mode = os.environ.get("INNVERSE_DOCS_NOTEBOOKS", "off")
 nb_execution_timeout = 600
 nb_execution_in_temp = True

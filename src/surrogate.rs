@@ -1,8 +1,8 @@
 //! A simulator learned from simulations: one network for p(x), one for p(y | x). It gives fresh pairs without end, from
 //! which the network for p(x | y) learns where the simulations alone would be too few: what the simulator makes of one x
 //! is often far simpler than the set of all x behind one y (synthetic likelihoods of Papamakarios et al. 2019, arXiv
-//! 1805.07226, here to make training data of; for images, Antoniou et al. 2017, arXiv 1711.04340). What it gets wrong is put right afterwards, by
-//! training on the simulations themselves.
+//! 1805.07226, here to make training data of; for images, Antoniou et al. 2017, arXiv 1711.04340). What it gets wrong is
+//! put right afterwards, by training on the simulations themselves.
 
 use crate::error::Result;
 use crate::inn::{self, Settings, Target};

@@ -66,14 +66,14 @@ class ConditionalINN(PosteriorEstimator):
         Epochs at most. None is 100, or with a surrogate up to 40 passes over fresh pairs and then 20 epochs.
         A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
     surrogate : bool or "auto", default="auto"
-        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of
-        the latter. Their weights, and the posterior's, are then averages over about an epoch. The posterior
-        is then trained on pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate,
-        on the simulations themselves. What the simulator makes of one x is often simpler than the set of all
-        x behind one y: for a problem with symmetric modes this was worth ten times as many simulations. Rows
-        held out, which none of the networks sees, choose the best weights of all. "auto" does it where
-        `max_iter` is None and rows are held out; `partial_fit` and `warm_start` go on without. Columns with
-        evenly spaced values (counts, classes) are spread out over their cells to be learned.
+        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of the latter. Their
+        weights, and the posterior's, are then averages over about an epoch. The posterior is then trained on
+        pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate, on the simulations
+        themselves. What the simulator makes of one x is often simpler than the set of all x behind one y: for
+        a problem with symmetric modes this was worth ten times as many simulations. Rows held out, which none
+        of the networks sees, choose the best weights of all. "auto" does it where `max_iter` is None and rows
+        are held out; `partial_fit` and `warm_start` go on without. Columns with evenly spaced values (counts,
+        classes) are spread out over their cells to be learned.
     learning_rate_init : float, default=0.001
         Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
         more, and with more than 8 blocks less in proportion. It rises to this over the first 3 % of training

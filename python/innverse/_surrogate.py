@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import numpy as np
 
 # All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
 # Networks for the likelihood, and the subnetworks, splines and blocks that all networks have: several small
-# ones learn more of a likelihood from few simulations than a large one. From `_MANY` on there are
-# more blocks.
+# ones learn more of a likelihood from few simulations than a large one. From `_MANY` simulations on there
+# are more blocks.
 _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 _FEW_BLOCKS, _MORE_BLOCKS, _MANY = 3, 5, 20_000
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
 _LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 6000, (30, 100)
-# Epochs of any of these without improvement before its rate falls, in the same way: where y is linear in x
-# there is soon nothing to learn. Here and below weights are averaged over an epoch before they are judged, so
-# that patience need not wait for chance.
+# Epochs of any of these without improvement before its rate falls, over the same root: where y is linear in
+# x there is soon nothing to learn. Here and below weights are averaged over an epoch before they are judged,
+# so that patience need not wait for chance.
 _SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS = 500, (5, 16)
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls:
@@ -45,11 +44,10 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
     settings : dict
         One entry for each field of the core's.
     """
-    most = np.inf if max_iter is None else max_iter
+    most = math.inf if max_iter is None else max_iter
 
     def falling(factor: int, limits: tuple[int, int]) -> int:
-        value: float = factor / rows**0.5
-        return round(min(max(value, limits[0]), limits[1]))
+        return round(min(max(factor / math.sqrt(rows), limits[0]), limits[1]))
 
     return {
         "networks": _NETWORKS,

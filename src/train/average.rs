@@ -2,11 +2,10 @@
 //! is near it long before the rate falls, and its loss does not jump from epoch to epoch (Polyak and Juditsky 1992, SIAM
 //! Journal on Control and Optimization 30, 838).
 
+use super::optimizer::CHUNK;
 use crate::kernels::Real;
 use rayon::prelude::*;
 
-/// Weights that one thread averages at a time.
-const CHUNK: usize = 4096;
 /// The first averages are over a ninth of the steps so far: the start is soon forgotten.
 const START: f64 = 9.0;
 

@@ -35,7 +35,7 @@ pub struct Moments<T> {
 }
 
 /// Parameters that one thread updates at a time.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 
 impl<T: Real> Moments<T> {
     /// Moments before the first step.
