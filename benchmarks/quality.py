@@ -46,6 +46,7 @@ def main():
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--observations", type=int, help=f"observations judged, {OBSERVATIONS} if not given")
     parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
     parser.add_argument("--peer-python", help="Python with sbi")
     parser.add_argument("--results", type=Path, help="file of results, read and added to")
@@ -53,7 +54,7 @@ def main():
     warnings.filterwarnings("ignore", category=UserWarning)
     settings = eval(f"dict({options.settings})")
     record = Record(options.results)
-    judges = {name: Judge(TASKS[name], options.quick) for name in options.tasks}
+    judges = {name: Judge(TASKS[name], options.quick, options.observations) for name in options.tasks}
     # The classifiers run side by side: one thread each.
     with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
         for rows in options.rows:
@@ -93,10 +94,10 @@ class Record:
 class Judge:
     """A task with observations, their reference posteriors, and pairs held out."""
 
-    def __init__(self, task, quick):
+    def __init__(self, task, quick, observations=None):
         self.task = task
         self.draws = QUICK_DRAWS if quick else DRAWS
-        observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
+        observations = observations or (QUICK_OBSERVATIONS if quick else OBSERVATIONS)
         self.y = task.sample(observations, 1000)[1]
         self.held_out = task.sample(COVERAGE_ROWS, 3000)
 

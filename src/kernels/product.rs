@@ -8,6 +8,7 @@ use super::ROWS;
 use super::dispatch::{Kernel, dispatch};
 use super::real::{Real, SQUARE};
 use super::vector::Vector;
+use std::hint::black_box;
 
 /// A matrix of which one element at a time is broadcast: element (i, k) is at `i * row + k * column`.
 #[derive(Clone, Copy)]
@@ -223,9 +224,9 @@ impl<T: Real> Product<'_, T> {
                     }
                 }
             }
-            let a = self.a.data.as_ptr().add(first * self.a.row);
+            let a = rows_of(self.a.data.as_ptr().add(first * self.a.row), self.a.row);
             let b = self.b.as_ptr().add(offset);
-            accumulate::<T, V, H, W>(&mut sums, a, self.a.row, self.a.column, b, ROWS, self.k);
+            accumulate::<T, V, H, W>(&mut sums, a, self.a.column, b, ROWS, self.k);
             for h in 0..H {
                 for w in 0..W {
                     let value = match self.finish {
@@ -240,15 +241,37 @@ impl<T: Real> Product<'_, T> {
     }
 }
 
-/// `sums[h][w] += sum_k a[h * row + k * column] * b[k * stride + w]`: the inner loop of everything.
+/// Rows whose addresses are derived from one pointer, see [`rows_of`].
+const ROWS_OF_BASE: usize = 3;
+
+/// Addresses of rows that lie `row` apart, a distance that the compiler does not know. It would find each from the one
+/// before, and the inner loop would wait for the last as long as for the arithmetic: so it is not told that these
+/// belong together.
+///
+/// # Safety
+/// The rows lie in one allocation.
+#[inline(always)]
+unsafe fn rows_of<T, const H: usize>(first: *const T, row: usize) -> [*const T; H] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bases: [*const T; H] = std::array::from_fn(|i| {
+            if i.is_multiple_of(ROWS_OF_BASE) { black_box(first.add(i * row)) } else { first }
+        });
+        std::array::from_fn(|h| {
+            let behind = h % ROWS_OF_BASE;
+            bases[h - behind].add(behind * row)
+        })
+    }
+}
+
+/// `sums[h][w] += sum_k a[h][k * column] * b[k * stride + w]`: the inner loop of everything.
 ///
 /// # Safety
 /// All addresses are readable.
 #[inline(always)]
 unsafe fn accumulate<T: Real, V: Vector<T>, const H: usize, const W: usize>(
     sums: &mut [[V; W]; H],
-    a: *const T,
-    row: usize,
+    a: [*const T; H],
     column: usize,
     b: *const T,
     stride: usize,
@@ -257,20 +280,19 @@ unsafe fn accumulate<T: Real, V: Vector<T>, const H: usize, const W: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         let mut local = *sums;
-        let mut b = b;
-        let mut a = a;
+        let (mut at, mut b) = (0, b);
         for _ in 0..k {
             let mut right = [V::splat(T::zero()); W];
             for w in 0..W {
                 right[w] = V::load(b.add(w * V::LANES));
             }
             for h in 0..H {
-                let left = V::splat(*a.add(h * row));
+                let left = V::splat(*a[h].add(at));
                 for w in 0..W {
                     local[h][w] = left.mul_add(right[w], local[h][w]);
                 }
             }
-            a = a.add(column);
+            at += column;
             b = b.add(stride);
         }
         *sums = local;
@@ -351,8 +373,9 @@ impl<T: Real> Outer<'_, T> {
             }
             let mut sums = [[V::splat(T::zero()); W]; H];
             let a = self.a.as_ptr().add(first * ROWS);
+            let a = std::array::from_fn(|h| a.add(h * ROWS));
             let b = self.b.as_ptr().add(column);
-            accumulate::<T, V, H, W>(&mut sums, a, ROWS, 1, b, self.stride, self.rows);
+            accumulate::<T, V, H, W>(&mut sums, a, 1, b, self.stride, self.rows);
             let last = self.n - column - (W - 1) * V::LANES;
             for h in 0..H {
                 for w in 0..W {
