@@ -15,7 +15,7 @@ use crate::train::fit::{self, Ending, Epoch, Outcome, Supply};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use std::sync::atomic::AtomicBool;
 
 /// Everything a fit can be told.
@@ -272,21 +272,23 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     let architecture = architecture.random(seed)?;
     // Rows held out must not be known to anything that is fitted.
     let (_, rows) = fit::split(x.nrows(), &settings.training);
-    let (x, y) = (x.select(Axis(0), &rows), y.select(Axis(0), &rows));
-    let (x_scaling, _) = Scaling::fit(x.view(), settings.bounds.as_deref());
-    let (y_scaling, _) = Scaling::fit(y.view(), None);
-    let y = y_scaling.standardise(y.view());
+    let (y_scaling, y) = scaled(y, &rows, None);
     let novelty = if y.ncols() > 0 { Novelty::fit(y.view(), seed) } else { None };
-    let regression = if layout.conditional {
-        Regression::fit(x_scaling.standardise(x.view()).view(), y.view())
-    } else {
-        None
-    };
+    let (x_scaling, x) = scaled(x, &rows, settings.bounds.as_deref());
+    let regression = if layout.conditional { Regression::fit(x.view(), y.view()) } else { None };
     let last_layer = settings.objective.last_layer();
     let mut model = Model::untrained(architecture, x_scaling, y_scaling, regression, last_layer, seed)?;
     model.novelty = novelty;
     let moments = Moments::new(model.parameters.len());
     Ok(Trained { model, moments })
+}
+
+/// The scaling of some rows, and these rows scaled.
+fn scaled(data: ArrayView2<f64>, rows: &[usize], bounds: Option<&[(f64, f64)]>) -> (Scaling, Array2<f64>) {
+    let data = data.select(Axis(0), rows);
+    let (scaling, _) = Scaling::fit(data.view(), bounds);
+    let scaled = scaling.standardise(data.view());
+    (scaling, scaled)
 }
 
 fn continue_from(previous: &Trained, x: usize, y: usize) -> Result<Trained> {

@@ -43,7 +43,9 @@ impl Regression {
             solve_upper(&root, &mut column);
             solution.column_mut(c).iter_mut().zip(column).for_each(|(to, value)| *to = value);
         }
-        let residuals = &x - &design.dot(&solution);
+        // Less x: their sign does not matter, and the table is as large as the data.
+        let mut residuals = design.dot(&solution);
+        residuals -= &x;
         let mut covariance = residuals.t().dot(&residuals) / (rows - dy - 1).max(1) as f64;
         for (c, value) in covariance.diag_mut().iter_mut().enumerate() {
             // A constant column keeps its scale.
