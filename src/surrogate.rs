@@ -250,6 +250,31 @@ mod tests {
     }
 
     #[test]
+    fn each_patience_is_that_of_its_own_part() {
+        let (x, _) = counts(300);
+        let (_, y) = counts(299);
+        let y = y.select(Axis(0), &(0..300).map(|row| (7 * row + 1) % 299).collect::<Vec<_>>());
+        // Nothing of y can be told from x, so that every part ends when its patience does.
+        let short = Course { networks: 1, passes: 60, tuning_epochs: 20, rows: 100, ..COURSE };
+        let short = Course { surrogate_patience: 1, patience: 1, tuning_patience: 1, ..short };
+        let epochs = |course: &Course| {
+            let settings = Settings { surrogate: Some(course.clone()), ..conditional() };
+            let stop = AtomicBool::new(false);
+            let mut learning = 0;
+            Surrogate::fit(x.view(), y.view(), &settings, course, &stop, &mut |_| learning += 1).unwrap();
+            let (_, outcome) = inn::fit(x.view(), y.view(), &settings, None, &stop, |_| {}).unwrap();
+            (learning, outcome.history.len())
+        };
+        let (learning, training) = epochs(&short);
+        let learned = Course { surrogate_patience: 100, ..short.clone() };
+        assert!(epochs(&learned).0 > learning);
+        let passes = epochs(&Course { patience: 100, ..short.clone() });
+        let tuning = epochs(&Course { tuning_patience: 100, ..short });
+        assert_eq!((passes.0, tuning.0), (learning, learning));
+        assert!(training < 20 && passes.1 > 60 && (20..60).contains(&tuning.1), "{passes:?} {tuning:?}");
+    }
+
+    #[test]
     fn an_interrupt_while_it_is_learned_leaves_no_history() {
         let (x, y) = counts(100);
         let (_, outcome) =
