@@ -12,6 +12,8 @@ its share is of what numpy's own matrix product reaches on two threads in the sa
 import argparse
 import itertools
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -47,6 +49,7 @@ DRAWS, REPEATS = 10_000, 20
 POINTS = ((500, 50), (1000, 20), (2000, 10), (5000, 3), (20_000, 1))
 COLUMNS, MOST_PEER_POINTS = 10, 5000
 FIT_ROWS, TEST_ROWS = 10_000, 10_000
+FEW_ROWS, FEW_DRAWS = 1000, 1000
 PRODUCT_SIZE = 2048
 
 
@@ -284,7 +287,33 @@ def fit(peers, rounds, rate):
     print_markdown(("", "training, s", "log density of pairs held out"), rows)
 
 
-WORKS = {"toy": toy, "flows": flows, "sampling": sampling, "mmd": discrepancy, "fit": fit}
+def felt(peers, rounds, rate):
+    """Time what a user waits for: imports, a fit with defaults to 1,000 rows, samples for one observation."""
+    imports = ("import innverse", "from innverse import ConditionalINN")
+    seconds = [(f"`{line}`", import_seconds(line, rounds)) for line in imports]
+    x, y = InverseKinematics().sample(FEW_ROWS, random_state=0)
+    fits = [timed(lambda: ConditionalINN(random_state=0, n_jobs=THREADS).fit(x, y)) for _ in range(rounds)]
+    seconds.append((f"`ConditionalINN().fit`, {FEW_ROWS:,} simulations", statistics.median(fits)))
+    model = ConditionalINN(random_state=0, n_jobs=THREADS).fit(x, y)
+    draws = [timed(lambda: model.posterior(y[0], FEW_DRAWS)) for _ in range(REPEATS)]
+    seconds.append((f"`posterior(y, {FEW_DRAWS})` for one observation", statistics.median(draws)))
+    print("\nWhat a user waits for, median\n")
+    print_markdown(("", "s"), [[name, f"{value:.2g}"] for name, value in seconds])
+
+
+def import_seconds(line, rounds):
+    """Seconds of an import in a fresh process, the second and later times."""
+    program = f"import time; start = time.perf_counter(); {line}; print(time.perf_counter() - start)"
+    command = [sys.executable, "-c", program]
+
+    def once():
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    once()
+    return statistics.median(once() for _ in range(rounds))
+
+
+WORKS = {"toy": toy, "flows": flows, "sampling": sampling, "mmd": discrepancy, "fit": fit, "felt": felt}
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ const MOST_TRIALS: usize = 10_000;
 /// stretched by a thousand, not by infinity.
 const LEAST_VARIANCE: f64 = 1e-6;
 
+/// Fewest observations that threads are worth it for: to start these takes as long as some tests.
+pub const FEWEST_SHARED: usize = 8;
+
 impl Novelty {
     /// From rows of scaled y; `None` where there are too few to tell.
     pub fn fit(y: ArrayView2<f64>, seed: Seed) -> Option<Self> {
@@ -93,6 +96,9 @@ impl Novelty {
             // A row whose distance is no number is farther than any.
             if distance.is_nan() { f64::INFINITY } else { distance }
         };
+        if y.nrows() < FEWEST_SHARED {
+            return (0..y.nrows()).map(relative).collect();
+        }
         (0..y.nrows()).into_par_iter().map(relative).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
+use crate::novelty::FEWEST_SHARED;
 use crate::random::Seed;
 use crate::store;
 use crate::threads::with_threads;
@@ -103,7 +104,11 @@ impl Model {
         threads: usize,
     ) -> PyResult<Option<(Vec<f64>, f64)>> {
         let (model, y) = (self.ensemble.first(), y.as_array());
-        let novel = py.detach(|| with_threads(threads, || model.novel(y)))??;
+        let novel = if y.nrows() < FEWEST_SHARED {
+            model.novel(y)
+        } else {
+            py.detach(|| with_threads(threads, || model.novel(y)))?
+        }?;
         Ok(novel.zip(model.novelty.as_ref().map(|novelty| novelty.false_alarm)))
     }
 
