@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--observations", type=int, help=f"observations judged, {OBSERVATIONS} if not given")
+    parser.add_argument("--observations", type=int, help=f"for C2ST, {OBSERVATIONS} if not given; 0: none")
     parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
     parser.add_argument("--peer-python", help="Python with sbi")
     parser.add_argument("--results", type=Path, help="file of results, read and added to")
@@ -97,8 +97,9 @@ class Judge:
     def __init__(self, task, quick, observations=None):
         self.task = task
         self.draws = QUICK_DRAWS if quick else DRAWS
-        observations = observations or (QUICK_OBSERVATIONS if quick else OBSERVATIONS)
-        self.y = task.sample(observations, 1000)[1]
+        if observations is None:
+            observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
+        self.y = task.sample(max(observations, 1), 1000)[1][:observations]
         self.held_out = task.sample(COVERAGE_ROWS, 3000)
 
     @cached_property
@@ -112,16 +113,21 @@ class Judge:
         start = time.perf_counter()
         model = ConditionalINN(bounds=self.task.bounds, random_state=seed, **settings).fit(x, y)
         seconds = time.perf_counter() - start
-        samples = model.posterior(self.y, n=self.draws, random_state=seed)
-        accuracies = list(pool.map(c2st, self.references, samples))
+        accuracy = self.accuracy(lambda: model.posterior(self.y, n=self.draws, random_state=seed), pool)
         coverage = expected_coverage(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
         return dict(
-            c2st=float(np.mean(accuracies)),
+            **accuracy,
             coverage=100 * coverage.largest,
             bias=100 * coverage.area,
             log_prob=float(np.mean(model.log_prob(*self.held_out))),
             seconds=seconds,
         )
+
+    def accuracy(self, draw, pool):
+        """C2ST of the samples that are drawn, mean over the observations, where there are any."""
+        if not len(self.y):
+            return {}
+        return dict(c2st=float(np.mean(list(pool.map(c2st, self.references, draw())))))
 
     def judge_peer(self, rows, seed, python, pool):
         """Train the peer on the same simulations and measure its samples."""
@@ -135,8 +141,7 @@ class Judge:
                 python, "quality_sbi.py", data=data, samples=drawn, draws=self.draws, seed=seed
             )
             samples = np.load(drawn)
-        accuracies = list(pool.map(c2st, self.references, samples))
-        return dict(c2st=float(np.mean(accuracies)), seconds=printed["seconds"])
+        return dict(**self.accuracy(lambda: samples, pool), seconds=printed["seconds"])
 
 
 if __name__ == "__main__":
