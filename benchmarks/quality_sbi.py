@@ -47,7 +47,7 @@ def main():
         seconds = time.perf_counter() - start
         samples = [draw(inference, flow, prior, row, options.draws) for row in data["observations"]]
         os.chdir(target.parent)
-    np.save(target, np.stack(samples) if samples else [])
+    np.save(target, samples)
     print(json.dumps({"seconds": seconds, "epochs": inference.summary["epochs_trained"][-1]}))
 
 

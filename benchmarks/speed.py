@@ -12,15 +12,13 @@ its share is of what numpy's own matrix product reaches on two threads in the sa
 import argparse
 import itertools
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
-from peer import PeerProcess, print_markdown
+from peer import PeerProcess, print_markdown, run_case
 from threadpoolctl import threadpool_limits
 
 from innverse import INN, ConditionalINN
@@ -51,6 +49,13 @@ COLUMNS, MOST_PEER_POINTS = 10, 5000
 FIT_ROWS, TEST_ROWS = 10_000, 10_000
 FEW_ROWS, FEW_DRAWS = 1000, 1000
 PRODUCT_SIZE = 2048
+IMPORT = """
+import json, sys, time
+line = json.loads(sys.argv[1])
+start = time.perf_counter()
+exec(line)
+print(time.perf_counter() - start)
+"""
 
 
 def main():
@@ -292,9 +297,9 @@ def felt(peers, rounds, rate):
     imports = ("import innverse", "from innverse import ConditionalINN")
     seconds = [(f"`{line}`", import_seconds(line, rounds)) for line in imports]
     x, y = InverseKinematics().sample(FEW_ROWS, random_state=0)
-    fits = [timed(lambda: ConditionalINN(random_state=0, n_jobs=THREADS).fit(x, y)) for _ in range(rounds)]
+    model = ConditionalINN(random_state=0, n_jobs=THREADS)
+    fits = [timed(lambda: model.fit(x, y)) for _ in range(rounds)]
     seconds.append((f"`ConditionalINN().fit`, {FEW_ROWS:,} simulations", statistics.median(fits)))
-    model = ConditionalINN(random_state=0, n_jobs=THREADS).fit(x, y)
     draws = [timed(lambda: model.posterior(y[0], FEW_DRAWS)) for _ in range(REPEATS)]
     seconds.append((f"`posterior(y, {FEW_DRAWS})` for one observation", statistics.median(draws)))
     print("\nWhat a user waits for, median\n")
@@ -303,14 +308,8 @@ def felt(peers, rounds, rate):
 
 def import_seconds(line, rounds):
     """Seconds of an import in a fresh process, the second and later times."""
-    program = f"import time; start = time.perf_counter(); {line}; print(time.perf_counter() - start)"
-    command = [sys.executable, "-c", program]
-
-    def once():
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    once()
-    return statistics.median(once() for _ in range(rounds))
+    run_case(IMPORT, line)
+    return statistics.median(run_case(IMPORT, line) for _ in range(rounds))
 
 
 WORKS = {"toy": toy, "flows": flows, "sampling": sampling, "mmd": discrepancy, "fit": fit, "felt": felt}

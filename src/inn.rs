@@ -204,13 +204,12 @@ impl Run<'_> {
             let (x, y) = surrogate.draw(seed).expect("rows of a pass fit in memory");
             model.network_columns(x.view(), y.view())
         };
+        let shared = fit::Settings { averaging: true, falling_penalty: false, ..*settings };
         let first = fit::Settings {
             batch_size: course.batch_size,
             max_iter: course.passes,
             n_iter_no_change: course.patience,
-            averaging: true,
-            falling_penalty: false,
-            ..*settings
+            ..shared
         };
         let supply = Supply { data, fresh: Some(&mut draw) };
         let mut outcome = self.fit(supply, &first, stop, report);
@@ -220,10 +219,8 @@ impl Run<'_> {
         let second = fit::Settings {
             max_iter: course.tuning_epochs,
             n_iter_no_change: course.tuning_patience,
-            averaging: true,
             learning_rate: course.tuning_rate * settings.learning_rate,
-            falling_penalty: false,
-            ..*settings
+            ..shared
         };
         let done = outcome.history.len();
         let renumbered = |epoch: &Epoch| Epoch { number: epoch.number + done, ..epoch.clone() };

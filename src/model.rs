@@ -290,9 +290,9 @@ impl Model {
     }
 
     /// How far rows of y are from the simulations: beyond 1 they are not covered. `None` where there is no test.
-    pub fn novel(&self, y: ArrayView2<f64>) -> Result<Option<Vec<f64>>> {
+    pub fn novel(&self, y: ArrayView2<f64>, threads: usize) -> Result<Option<Vec<f64>>> {
         check_columns("y", y, self.layout().y)?;
-        Ok(self.novelty.as_ref().map(|novelty| novelty.test(&self.y_scaling.standardise(y))))
+        self.novelty.as_ref().map(|novelty| novelty.test(&self.y_scaling.standardise(y), threads)).transpose()
     }
 
     /// `n` posterior samples for every row of y, those of one row together, in the user's units.

@@ -5,7 +5,9 @@
 //! A further simulation is called novel with at most the stated probability, whatever the distribution.
 
 use crate::cholesky::{self, solve_lower};
+use crate::error::Result;
 use crate::random::{Purpose, Seed, permutation};
+use crate::threads::with_threads;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -35,7 +37,7 @@ const MOST_TRIALS: usize = 10_000;
 const LEAST_VARIANCE: f64 = 1e-6;
 
 /// Fewest observations that threads are worth it for: to start these takes as long as some tests.
-pub const FEWEST_SHARED: usize = 8;
+const FEWEST_SHARED: usize = 8;
 
 impl Novelty {
     /// From rows of scaled y; `None` where there are too few to tell.
@@ -87,8 +89,9 @@ impl Novelty {
         f64::from(nearest).sqrt()
     }
 
-    /// Distance of each row of scaled y in units of the threshold: novel are those beyond 1.
-    pub fn test(&self, y: &Array2<f64>) -> Vec<f64> {
+    /// Distance of each row of scaled y in units of the threshold: novel are those beyond 1. On `threads` threads where
+    /// that pays.
+    pub fn test(&self, y: &Array2<f64>, threads: usize) -> Result<Vec<f64>> {
         // The simulations may all be the same.
         let unit = self.threshold.max(f64::MIN_POSITIVE);
         let relative = |row: usize| {
@@ -96,10 +99,11 @@ impl Novelty {
             // A row whose distance is no number is farther than any.
             if distance.is_nan() { f64::INFINITY } else { distance }
         };
-        if y.nrows() < FEWEST_SHARED {
-            return (0..y.nrows()).map(relative).collect();
+        let rows = 0..y.nrows();
+        if rows.len() < FEWEST_SHARED {
+            return Ok(rows.map(relative).collect());
         }
-        (0..y.nrows()).into_par_iter().map(relative).collect()
+        with_threads(threads, || rows.into_par_iter().map(relative).collect())
     }
 
     /// Whether its numbers make sense for so many columns of y.
@@ -131,7 +135,8 @@ mod tests {
     fn false_alarms_are_as_rare_as_stated() {
         let novelty = Novelty::fit(table(12_000, 1).view(), Seed(2)).unwrap();
         assert!((novelty.false_alarm - FALSE_ALARM).abs() < 1e-4);
-        let alarms = novelty.test(&table(20_000, 3)).iter().filter(|&&distance| distance > 1.0).count();
+        let alarms =
+            novelty.test(&table(20_000, 3), 2).unwrap().iter().filter(|&&distance| distance > 1.0).count();
         // 20 expected; the threshold itself is known to a third.
         assert!((4..=45).contains(&alarms), "{alarms}");
     }
@@ -141,7 +146,8 @@ mod tests {
         let novelty = Novelty::fit(table(5000, 1).view(), Seed(2)).unwrap();
         let rows = vec![0.0, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.5, -0.5, 1e30, 0.0, 0.0];
         let rows = Array2::from_shape_vec((4, 3), rows).unwrap();
-        let novel: Vec<bool> = novelty.test(&rows).iter().map(|&distance| distance > 1.0).collect();
+        let novel: Vec<bool> =
+            novelty.test(&rows, 2).unwrap().iter().map(|&distance| distance > 1.0).collect();
         assert_eq!(novel, [false, true, true, true]);
     }
 
@@ -152,7 +158,7 @@ mod tests {
         assert!(Novelty::fit(table(99, 1).view(), Seed(2)).is_none());
         let constant = Array2::from_elem((100, 2), 0.0);
         let novelty = Novelty::fit(constant.view(), Seed(2)).unwrap();
-        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.0)), [0.0]);
-        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.1)), [f64::INFINITY]);
+        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.0), 1).unwrap(), [0.0]);
+        assert_eq!(novelty.test(&Array2::from_elem((1, 2), 0.1), 1).unwrap(), [f64::INFINITY]);
     }
 }

@@ -254,12 +254,12 @@ const ROWS_OF_BASE: usize = 3;
 unsafe fn rows_of<T, const H: usize>(first: *const T, row: usize) -> [*const T; H] {
     // SAFETY: the caller's promise.
     unsafe {
-        let bases: [*const T; H] = std::array::from_fn(|i| {
-            if i.is_multiple_of(ROWS_OF_BASE) { black_box(first.add(i * row)) } else { first }
-        });
+        let mut base = first;
         std::array::from_fn(|h| {
-            let behind = h % ROWS_OF_BASE;
-            bases[h - behind].add(behind * row)
+            if h.is_multiple_of(ROWS_OF_BASE) {
+                base = black_box(first.add(h * row));
+            }
+            base.add(h % ROWS_OF_BASE * row)
         })
     }
 }

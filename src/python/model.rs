@@ -2,7 +2,6 @@
 
 use crate::ensemble::Ensemble;
 use crate::error::{Error, Result};
-use crate::novelty::FEWEST_SHARED;
 use crate::random::Seed;
 use crate::store;
 use crate::threads::with_threads;
@@ -104,11 +103,7 @@ impl Model {
         threads: usize,
     ) -> PyResult<Option<(Vec<f64>, f64)>> {
         let (model, y) = (self.ensemble.first(), y.as_array());
-        let novel = if y.nrows() < FEWEST_SHARED {
-            model.novel(y)
-        } else {
-            py.detach(|| with_threads(threads, || model.novel(y)))?
-        }?;
+        let novel = py.detach(|| model.novel(y, threads))?;
         Ok(novel.zip(model.novelty.as_ref().map(|novelty| novelty.false_alarm)))
     }
 
