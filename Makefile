@@ -24,7 +24,7 @@ demo: $(VENV)/.built
 
 # Everything that must hold before a change is merged.
 test: $(VENV)/.built lint
-	cargo test --locked
+	cargo test --locked --lib
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.built

@@ -6,6 +6,7 @@ use crate::inn::Trained;
 use crate::model::{Architecture, Mixing, Model};
 use crate::novelty::Novelty;
 use crate::regression::Regression;
+use crate::scaling::arcsinh::Arcsinh;
 use crate::scaling::support::Support;
 use crate::scaling::{Column, Scaling};
 use crate::train::optimizer::Moments;
@@ -16,7 +17,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Grows when a file can no longer be read by the version before.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 /// The header's key in the file's metadata.
 const HEADER: &str = "innverse";
 
@@ -161,7 +162,7 @@ impl Tensors<'_> {
     }
 
     fn scaling(&self, side: &str, columns: usize) -> Result<Scaling> {
-        let names = if self.version < 3 { &COLUMN[..COLUMN_BEFORE_3] } else { &COLUMN[..] };
+        let names = &COLUMN[..*COLUMN_BEFORE.get(self.version as usize).unwrap_or(&COLUMN.len())];
         let read = |name: &&str| self.double(&format!("{side}.{name}"), columns);
         let kept = names.iter().map(read).collect::<Result<Vec<_>>>()?;
         let column = |c: usize| {
@@ -169,10 +170,15 @@ impl Tensors<'_> {
             let (shift, scale) = (kept[0][c], kept[1][c]);
             let (reach, spread) = (or(2, f64::INFINITY), or(3, scale));
             let (low, high, unit) = (or(4, f64::NEG_INFINITY), or(5, f64::INFINITY), or(6, 1.0));
-            let column =
-                Column { support: Support::from_parts(low, high, unit), shift, scale, reach, spread };
+            let (centre, width) = (or(7, 0.0), or(8, f64::INFINITY));
+            let ends = [or(9, 0.0), or(10, 0.0)];
+            let arcsinh = (width != f64::INFINITY).then_some(Arcsinh { centre, width, ends });
+            let support = Support::from_parts(low, high, unit);
+            let column = Column { support, arcsinh, shift, scale, reach, spread };
+            let finite =
+                [shift, centre, ends[0], ends[1]].iter().all(|v| v.is_finite()) && ends[0] <= ends[1];
             let positive = [scale, spread, unit].iter().all(|v| v.is_finite() && *v > 0.0);
-            (shift.is_finite() && positive && reach > 0.0 && low < high).then_some(column)
+            (finite && positive && reach > 0.0 && width > 0.0 && low < high).then_some(column)
         };
         let columns = (0..columns).map(column).collect::<Option<Vec<_>>>();
         let wrong = || Error::Format(format!("the scaling of {side} is not finite and positive"));
@@ -226,17 +232,21 @@ impl Tensors<'_> {
 }
 
 /// What is kept of a column's scaling, one tensor each.
-const COLUMN: [&str; 7] = ["shift", "scale", "reach", "spread", "low", "high", "unit"];
-/// How many of them files of formats before 3 have: the rest was not there.
-const COLUMN_BEFORE_3: usize = 2;
+const COLUMN: [&str; 11] =
+    ["shift", "scale", "reach", "spread", "low", "high", "unit", "centre", "width", "bent_from", "bent_to"];
+/// How many of them files of each format before this one have: the rest was not there.
+const COLUMN_BEFORE: [usize; FORMAT_VERSION as usize] = [2, 2, 2, 7];
 /// Tensors of a regression, where there is one.
 const REGRESSION: [&str; 3] = ["regression.intercept", "regression.coefficients", "regression.factor"];
 
 /// In the order of `COLUMN`.
 fn numbers(column: &Column) -> [f64; COLUMN.len()] {
-    let Column { support, shift, scale, reach, spread } = *column;
+    let Column { support, arcsinh, shift, scale, reach, spread } = *column;
     let (low, high, unit) = support.parts();
-    [shift, scale, reach, spread, low, high, unit]
+    // An infinite width bends nothing.
+    let straight = Arcsinh { centre: 0.0, width: f64::INFINITY, ends: [0.0; 2] };
+    let Arcsinh { centre, width, ends } = arcsinh.unwrap_or(straight);
+    [shift, scale, reach, spread, low, high, unit, centre, width, ends[0], ends[1]]
 }
 
 /// Writes a file whole or not at all: beside its place first, then moved there.

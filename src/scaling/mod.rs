@@ -1,12 +1,14 @@
-//! Scaling of columns, in double precision, before anything is cast: edges mapped away, then standardised, then distant
-//! outliers drawn in. Every step is a bijection whose slope is known.
+//! Scaling of columns, in double precision, before anything is cast: edges mapped away, orders of magnitude bent to a
+//! normal spread, then standardised, then distant outliers drawn in. Every step is a bijection whose slope is known.
 
+pub mod arcsinh;
 pub mod support;
 
+use arcsinh::Arcsinh;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use support::Support;
 
-/// Column by column: what the network sees is squash((free(value) - shift) / scale).
+/// Column by column: what the network sees is squash((bend(free(value)) - shift) / scale).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {
     /// One for each column.
@@ -18,7 +20,9 @@ pub struct Scaling {
 pub struct Column {
     /// Where its values can lie.
     pub support: Support,
-    /// What stands for the mean of the freed column.
+    /// Where the freed column spreads over orders of magnitude, what bends it.
+    pub arcsinh: Option<Arcsinh>,
+    /// What stands for the mean of the freed and bent column.
     pub shift: f64,
     /// What stands for its standard deviation; 1 where it is constant.
     pub scale: f64,
@@ -87,17 +91,29 @@ impl Column {
         let mut free: Vec<f64> = values.iter().map(|&value| support.free(value)).collect();
         if is_constant {
             let shift = free.first().copied().unwrap_or(0.0);
-            return (Self { support, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 }, true);
+            let column =
+                Self { support, arcsinh: None, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 };
+            return (column, true);
+        }
+        let arcsinh = Arcsinh::of(&free);
+        if let Some(map) = arcsinh {
+            free.iter_mut().for_each(|value| *value = map.bend(*value));
         }
         let (shift, scale) = robust_moments(&mut free);
-        let spread = if support == Support::Line { scale } else { robust_moments(&mut values.to_vec()).1 };
+        let as_given = support == Support::Line && arcsinh.is_none();
+        let spread = if as_given { scale } else { robust_moments(&mut values.to_vec()).1 };
         let farthest = free.iter().map(|v| ((v - shift) / scale).abs()).fold(0.0, f64::max);
         let reach = if farthest > OUTLYING { REACH } else { f64::INFINITY };
-        (Self { support, shift, scale, reach, spread }, false)
+        (Self { support, arcsinh, shift, scale, reach, spread }, false)
+    }
+
+    /// In scales from the shift.
+    fn scaled(&self, free: f64) -> f64 {
+        (self.arcsinh.map_or(free, |map| map.bend(free)) - self.shift) / self.scale
     }
 
     fn standardise(&self, value: f64) -> f64 {
-        let scaled = (self.support.free(value) - self.shift) / self.scale;
+        let scaled = self.scaled(self.support.free(value));
         let beyond = scaled.abs() - self.reach;
         if beyond > 0.0 { (self.reach + beyond.ln_1p()).copysign(scaled) } else { scaled }
     }
@@ -106,7 +122,8 @@ impl Column {
         let beyond = scaled.abs() - self.reach;
         let value =
             if beyond > 0.0 { (self.reach + beyond.min(FARTHEST).exp_m1()).copysign(scaled) } else { scaled };
-        self.support.bind(value * self.scale + self.shift)
+        let bent = value * self.scale + self.shift;
+        self.support.bind(self.arcsinh.map_or(bent, |map| map.unbend(bent)))
     }
 
     fn log_slope(&self, value: f64) -> f64 {
@@ -114,9 +131,10 @@ impl Column {
             return f64::NEG_INFINITY;
         }
         let free = self.support.free(value);
-        let beyond = ((free - self.shift) / self.scale).abs() - self.reach;
+        let beyond = self.scaled(free).abs() - self.reach;
         let drawn_in = if beyond > 0.0 { beyond.ln_1p() } else { 0.0 };
-        self.support.log_slope(free) - self.scale.ln() - drawn_in
+        let bent = self.arcsinh.map_or(0.0, |map| map.log_slope(free));
+        self.support.log_slope(free) + bent - self.scale.ln() - drawn_in
     }
 }
 
@@ -236,6 +254,23 @@ mod tests {
                 assert!((column.log_slope(value) - slope.ln()).abs() < 1e-5, "{low} {high} {value}");
             }
             assert_eq!(column.log_slope(low.max(-1e3) - 1.0) == f64::NEG_INFINITY, low.is_finite());
+        }
+    }
+
+    #[test]
+    fn orders_of_magnitude_are_bent_within_edges_too() {
+        let values: Vec<f64> = normal_column(1000).iter().map(|v| v.exp()).collect();
+        for low in [f64::NEG_INFINITY, -3.0] {
+            let column = Column::fit(ArrayView1::from(&values), (low, f64::INFINITY)).0;
+            assert!(column.arcsinh.is_some() && column.reach == f64::INFINITY, "{column:?}");
+            for value in [1e-3f64, 0.1, 2.0, 1e3, 1e4] {
+                let scaled = column.standardise(value);
+                assert!(scaled.abs() < 6.0);
+                assert!((column.restore(scaled) - value).abs() < 1e-10 * (1.0 + value));
+                let h = 1e-5 * value;
+                let slope = (column.standardise(value + h) - column.standardise(value - h)) / (2.0 * h);
+                assert!((column.log_slope(value) - slope.ln()).abs() < 1e-5, "{low} {value}");
+            }
         }
     }
 }

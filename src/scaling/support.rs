@@ -41,7 +41,7 @@ fn normal_cdf(u: f64) -> f64 {
 }
 
 /// The u with Phi(u) = p, for p up to 1/2.
-fn normal_quantile(p: f64) -> f64 {
+pub(super) fn normal_quantile(p: f64) -> f64 {
     -SQRT_2 * erfc_inv(2.0 * p)
 }
 
