@@ -1,15 +1,17 @@
 """How good posteriors are with default settings: eight tasks with reference posteriors.
 
-    python benchmarks/quality.py [--peer-python PATH] [--results FILE]
+    python benchmarks/quality.py [--published FOLDER] [--peer-python PATH] [--results FILE]
 
 For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)` is fitted and
 judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference posterior, mean over
 observations that no fit has seen; largest error of the expected coverage over held-out pairs and its mean, in
 percentage points (negative is overconfident); mean log density of held-out parameters; seconds of training.
 Mean over seeds, with the spread over seeds in brackets. The full table takes hours, most of them in the
-classifiers; --quick takes 2,000 draws of two observations. PATH is the Python of an environment with torch
-and sbi: its spline flow is then trained on the same simulations just before, for the first seed. FILE keeps
-each result as a line of JSON, and what is in it is not measured again.
+classifiers; --quick takes 2,000 draws of two observations. FOLDER is a copy of the repository
+sbi-benchmark/sbibm: six of the tasks then take the observations and reference posteriors that were published
+with it. PATH is the Python of an environment with torch and sbi: its spline flow is then trained on the same
+simulations just before, for the first seed. FILE keeps each result as a line of JSON, and what is in it is
+not measured again.
 """
 
 import argparse
@@ -47,6 +49,7 @@ def main():
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--observations", type=int, help=f"for C2ST, {OBSERVATIONS} if not given; 0: none")
+    parser.add_argument("--published", type=Path, help="copy of the repository sbi-benchmark/sbibm")
     parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
     parser.add_argument("--peer-python", help="Python with sbi")
     parser.add_argument("--results", type=Path, help="file of results, read and added to")
@@ -54,7 +57,10 @@ def main():
     warnings.filterwarnings("ignore", category=UserWarning)
     settings = eval(f"dict({options.settings})")
     record = Record(options.results)
-    judges = {name: Judge(TASKS[name], options.quick, options.observations) for name in options.tasks}
+    judges = {
+        name: Judge(TASKS[name], options.quick, options.observations, options.published)
+        for name in options.tasks
+    }
     # The classifiers run side by side: one thread each.
     with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
         for rows in options.rows:
@@ -94,18 +100,31 @@ class Record:
 class Judge:
     """A task with observations, their reference posteriors, and pairs held out."""
 
-    def __init__(self, task, quick, observations=None):
+    def __init__(self, task, quick, observations=None, published=None):
         self.task = task
         self.draws = QUICK_DRAWS if quick else DRAWS
         if observations is None:
             observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
-        self.y = task.sample(max(observations, 1), 1000)[1][:observations]
+        folder = published / "sbibm" / "tasks" / task.name / "files" if published else None
+        self.folder = folder if folder and folder.exists() else None
+        if self.folder:
+            rows = [self._read(i, "observation.csv") for i in range(observations)]
+            self.y = np.reshape(rows, (observations, task.dy))
+        else:
+            self.y = task.sample(max(observations, 1), 1000)[1][:observations]
         self.held_out = task.sample(COVERAGE_ROWS, 3000)
 
     @cached_property
     def references(self):
         """Samples of the reference posterior of each observation."""
+        if self.folder:
+            name = "reference_posterior_samples.csv.bz2"
+            return [self._read(i, name)[: self.draws] for i in range(len(self.y))]
         return [self.task.reference_posterior(y, self.draws, 2000 + i) for i, y in enumerate(self.y)]
+
+    def _read(self, i, name):
+        path = self.folder / f"num_observation_{i + 1}" / name
+        return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
 
     def judge(self, rows, seed, settings, pool):
         """Train and measure."""

@@ -46,8 +46,8 @@ class ConditionalINN(PosteriorEstimator):
         Bins of each spline.
     n_blocks : int, default=5
         Blocks of two couplings, one for each half of the variables, each followed by a mixing of all.
-    hidden_layer_sizes : sequence of int, default=(64, 64)
-        Hidden layers of every subnetwork.
+    hidden_layer_sizes : sequence of int or None, default=None
+        Hidden layers of every subnetwork. None is two of 64 units, and three from 20,000 rows on.
     activation : {"relu", "tanh", "silu", "elu"}, default="relu"
         Between the layers of a subnetwork.
     clamp : float, default=2.0
@@ -143,6 +143,7 @@ class ConditionalINN(PosteriorEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "batch_size": [*CONSTRAINTS["batch_size"], StrOptions({"auto"})],
+        "hidden_layer_sizes": [*CONSTRAINTS["hidden_layer_sizes"], None],
         "max_iter": [*CONSTRAINTS["max_iter"], None],
         "surrogate": ["boolean", StrOptions({"auto"})],
     }
@@ -155,7 +156,7 @@ class ConditionalINN(PosteriorEstimator):
         coupling: str = "spline",
         n_bins: int = 6,
         n_blocks: int = 5,
-        hidden_layer_sizes: Sequence[int] = (64, 64),
+        hidden_layer_sizes: Sequence[int] | None = None,
         activation: str = "relu",
         clamp: float = 2.0,
         permutation: str = "shuffle",

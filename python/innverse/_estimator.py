@@ -22,7 +22,7 @@ from . import _core
 from ._base import PairsEstimator
 from ._frames import default_names, import_pandas, posterior_frame
 from ._live import Live, stages
-from ._network import batch_size, ensemble_size
+from ._network import batch_size, ensemble_size, hidden_layer_sizes
 from ._sampling import allocate, check_out, draw
 from ._validation import FloatArray, as_table, check_same_rows, finite_rows
 from ._verdict import Verdict, judge, warn_of_novel
@@ -134,6 +134,7 @@ class PosteriorEstimator(PairsEstimator):
         count = previous.size() if previous else ensemble_size(self.n_estimators, rows, alone)
         settings["seeds"] = self._seeds(count)
         settings["batch_size"] = batch_size(settings["batch_size"], rows)
+        settings["hidden_layer_sizes"] = hidden_layer_sizes(self.hidden_layer_sizes, rows)
         model, outcomes = self._train(x_table, y_table, settings, previous)
         self._model = model
         self.history_ = _joined(self.history_ if previous else None, _mean_history(outcomes))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ._network import MANY
+
 # All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
 # Networks for the likelihood, and the subnetworks, splines and blocks that all networks have: several small
 # ones learn more of a likelihood from few simulations than a large one. From `_MANY` simulations on there
 # are more blocks.
 _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
-_FEW_BLOCKS, _MORE_BLOCKS, _MANY = 3, 5, 20_000
+_FEW_BLOCKS, _MORE_BLOCKS = 3, 5
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
@@ -51,7 +53,7 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
 
     return {
         "networks": _NETWORKS,
-        "n_blocks": _FEW_BLOCKS if rows < _MANY else _MORE_BLOCKS,
+        "n_blocks": _FEW_BLOCKS if rows < MANY else _MORE_BLOCKS,
         "hidden_layer_sizes": _HIDDEN_LAYER_SIZES,
         "n_bins": _N_BINS,
         "prior_epochs": int(min(_PRIOR_EPOCHS, most)),
