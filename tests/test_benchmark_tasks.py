@@ -227,7 +227,7 @@ def test_slcp_reference_agrees_with_long_chains():
     assert_slcp_agrees_with_long_chains(SLCP_X, start, 1500)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_slcp_reference_agrees_with_long_chains_for_observations_of_the_prior():
     # Few draws of the prior are near these posteriors: the walks start near where those of the reference end.
     task, rng = TASKS["slcp"], np.random.default_rng(2)
@@ -298,7 +298,10 @@ def test_glm_says_when_its_chains_do_not_move(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DIMENSIONS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name == "slcp" else ()) for name in DIMENSIONS],
+)
 def test_parameters_rank_evenly_among_draws_for_their_data(name):
     # If the draws are of the posterior, the rank of the true parameter among them is uniform.
     task, n, draws = TASKS[name], 100, 99

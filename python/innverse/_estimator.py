@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from os import PathLike
@@ -50,6 +50,7 @@ class PosteriorEstimator(PairsEstimator):
     nan_policy: str
     max_iter: int | None
     n_estimators: int | None
+    hidden_layer_sizes: Sequence[int] | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
     # The fitted network, and what is read off it.
