@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import integrate, optimize, stats
 from scipy.special import expit, logsumexp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -19,6 +19,7 @@ DIMENSIONS = {
     "gaussian_linear_uniform": (10, 10),
     "slcp": (5, 8),
     "bernoulli_glm": (10, 10),
+    "lotka_volterra": (4, 20),
     "inverse_kinematics": (4, 2),
     "inverse_ballistics": (4, 1),
 }
@@ -27,6 +28,11 @@ PLANE = [("two_moons", x) for x in ([0.0, 0.0], [-0.9, 0.3], [-0.3, 0.75])]
 PLANE += [("gaussian_mixture", x) for x in ([1.0, -3.0], [9.9, -10.3], [11.0, 0.0])]
 # A moderate likelihood, so that draws from the prior can be weighted by it.
 SLCP_X = [0.5, -1.0, 2.5, -3.0, -2.0, 1.5, 3.5, 3.0]
+
+
+def marked_long(names, *slow):
+    """Parameters of a test, some of which take too long for every run."""
+    return [pytest.param(name, marks=pytest.mark.long if name in slow else ()) for name in names]
 
 
 def moments(theta):
@@ -67,7 +73,7 @@ def metropolis(log_density, start, steps, rng):
     return theta
 
 
-@pytest.mark.parametrize("name", DIMENSIONS)
+@pytest.mark.parametrize("name", marked_long(DIMENSIONS, "lotka_volterra"))
 def test_tasks_agree_on_their_interface(name):
     task = TASKS[name]
     assert task.name == name and (task.dx, task.dy) == DIMENSIONS[name]
@@ -297,10 +303,29 @@ def test_glm_says_when_its_chains_do_not_move(monkeypatch):
         task.reference_posterior(task.sample(1, 0)[1][0], 100, 0)
 
 
+def test_predators_and_prey_move_as_an_adaptive_integration_says():
+    task = TASKS["lotka_volterra"]
+    theta, x = task.sample(20, 3)
+    computed = task.log_expected(theta)
+    for row, (alpha, beta, gamma, delta) in enumerate(theta):
+
+        def rate(_, u, alpha=alpha, beta=beta, gamma=gamma, delta=delta):
+            return [alpha - beta * np.exp(u[1]), delta * np.exp(u[0]) - gamma]
+
+        times = 2.1 * np.arange(10)
+        solved = integrate.solve_ivp(
+            rate, (0, times[-1]), np.log([30, 1]), "LSODA", times, rtol=1e-9, atol=1e-9
+        )
+        expected = np.clip(solved.y, np.log(1e-10), np.log(1e4)).ravel()
+        np.testing.assert_allclose(computed[row], expected, atol=3e-3)
+    # 400 times the noise, standard normal.
+    assert stats.kstest(((np.log(x) - computed) / 0.1).ravel(), "norm").pvalue > 1e-3
+
+
+# A hundred references of predators and prey would take half an hour: their sampler has tests of its own.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.long if name == "slcp" else ()) for name in DIMENSIONS],
+    "name", marked_long([name for name in DIMENSIONS if name != "lotka_volterra"], "slcp")
 )
 def test_parameters_rank_evenly_among_draws_for_their_data(name):
     # If the draws are of the posterior, the rank of the true parameter among them is uniform.
