@@ -328,9 +328,10 @@ class PosteriorEstimator(PairsEstimator):
         dx = self.n_features_in_
         shape = (n, dx) if single else (len(table), n, dx)
         samples = allocate(shape, n) if out is None else check_out(out, shape)
-        if test := self._model.novel(table, self._threads()):
+        threads = self._threads()  # once: the number of cores is read from the system
+        if test := self._model.novel(table, threads):
             warn_of_novel(*test, stacklevel=2)
-        draw(self._model, table, n, seed, self._threads(), out=samples, verbose=bool(self.verbose))
+        draw(self._model, table, n, seed, threads, out=samples, verbose=bool(self.verbose))
         return posterior_frame(samples, self._x_names, y) if as_frame else samples
 
     def log_prob(self, x: Any, y: Any) -> FloatArray:
