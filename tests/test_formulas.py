@@ -219,6 +219,15 @@ def test_the_pages_state_what_the_core_computes(name, tmp_path):
     assert np.allclose(model.log_prob(x[:500], y[:500]), log_prob, rtol=1e-4, atol=5e-3)
 
 
+@pytest.mark.parametrize(("rows", "layers"), [(19_999, 2), (20_000, 3)])
+def test_subnetworks_are_deeper_where_simulations_are_many(tmp_path, rows, layers):
+    x, y = InverseKinematics().sample(rows, random_state=0)
+    model = ConditionalINN(max_iter=1, n_blocks=1, n_estimators=1, random_state=0).fit(x, y)
+    model.save(tmp_path / "model.safetensors")
+    _, network = read(tmp_path / "model.safetensors")
+    assert network.hidden_layer_sizes == [64] * layers
+
+
 def test_columns_over_orders_of_magnitude(tmp_path):
     x, y = InverseKinematics().sample(2000, random_state=0)
     x = np.column_stack([np.exp(6 * x[:, 0]), -np.exp(3 * x[:, 1]), x[:, 2]])
