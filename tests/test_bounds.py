@@ -125,8 +125,8 @@ def test_columns_over_orders_of_magnitude_are_learned_at_every_scale():
     log_x = 3.0 * random.standard_normal((4000, 1))
     y = np.exp(log_x + 0.3 * random.standard_normal((4000, 1)))
     model = ConditionalINN(max_iter=30, n_estimators=1, random_state=0).fit(np.exp(log_x), y)
-    # A normal prior and normal noise, in the logarithms. The fit is short; scaled alone, samples of small values
-    # would be all over zero.
+    # A normal prior and normal noise, in the logarithms. The fit is short; scaled alone, samples of
+    # small values would be all over zero.
     precision = 1 / 3.0**2 + 1 / 0.3**2
     for log_y in (-5.0, 0.0, 5.0):
         log_samples = np.log(model.posterior([np.exp(log_y)], n=4000, random_state=0))
