@@ -54,12 +54,14 @@ def main():
     parser.add_argument("--peer-python", help="Python with sbi")
     parser.add_argument("--results", type=Path, help="file of results, read and added to")
     options = parser.parse_args()
+    published = options.published / "sbibm" / "tasks" if options.published else None
+    if published and not published.is_dir():
+        parser.error(f"--published must be a copy of the repository, {published} is not there")
     warnings.filterwarnings("ignore", category=UserWarning)
     settings = eval(f"dict({options.settings})")
     record = Record(options.results)
     judges = {
-        name: Judge(TASKS[name], options.quick, options.observations, options.published)
-        for name in options.tasks
+        name: Judge(TASKS[name], options.quick, options.observations, published) for name in options.tasks
     }
     # The classifiers run side by side: one thread each.
     with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
@@ -105,7 +107,7 @@ class Judge:
         self.draws = QUICK_DRAWS if quick else DRAWS
         if observations is None:
             observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
-        folder = published / "sbibm" / "tasks" / task.name / "files" if published else None
+        folder = published / task.name / "files" if published else None
         self.folder = folder if folder and folder.exists() else None
         if self.folder:
             rows = [self._read(i, "observation.csv") for i in range(observations)]

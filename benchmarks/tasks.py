@@ -540,8 +540,11 @@ class LotkaVolterra(Task):
     noise = 0.1
 
     def _sample(self, n, rng):
-        theta = np.exp(self.log_mean + self.log_spread * rng.standard_normal((n, self.dx)))
+        theta = self._from_normal(rng.standard_normal((n, self.dx)))
         return theta, np.exp(self.log_expected(theta) + self.noise * rng.standard_normal((n, self.dy)))
+
+    def _from_normal(self, u):
+        return np.exp(self.log_mean + self.log_spread * u)
 
     def log_expected(self, theta):
         """Log of the data without noise: (n, 4) to (n, 20)."""
@@ -566,10 +569,10 @@ class LotkaVolterra(Task):
 
     def _posterior(self, x, n, rng):
         def log_likelihood(u):
-            off = np.log(x) - self.log_expected(np.exp(self.log_mean + self.log_spread * u))
+            off = np.log(x) - self.log_expected(self._from_normal(u))
             return -0.5 * ((off / self.noise) ** 2).sum(axis=1)
 
-        return np.exp(self.log_mean + self.log_spread * sample_posterior(log_likelihood, self.dx, n, rng))
+        return self._from_normal(sample_posterior(log_likelihood, self.dx, n, rng))
 
 
 class ProblemTask(Task):

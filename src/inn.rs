@@ -283,7 +283,7 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
 /// The scaling of some rows, and these rows scaled.
 fn scaled(data: ArrayView2<f64>, rows: &[usize], bounds: Option<&[(f64, f64)]>) -> (Scaling, Array2<f64>) {
     let data = data.select(Axis(0), rows);
-    let (scaling, _) = Scaling::fit(data.view(), bounds);
+    let scaling = Scaling::fit(data.view(), bounds);
     let scaled = scaling.standardise(data.view());
     (scaling, scaled)
 }

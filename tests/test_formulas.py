@@ -211,7 +211,10 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_the_pages_state_what_the_core_computes(name, tmp_path):
     x, y = InverseKinematics().sample(2000, random_state=0)
-    model = MODELS[name].fit(x, y)
+    assert_pages_state_what_it_computes(MODELS[name].fit(x, y), x, y, tmp_path)
+
+
+def assert_pages_state_what_it_computes(model, x, y, tmp_path):
     model.save(tmp_path / "model.safetensors")
     z, log_prob = density(*read(tmp_path / "model.safetensors"), x[:500], y[:500])
     # The core computes in single precision; and a density beside narrow noise magnifies that.
@@ -235,13 +238,10 @@ def test_columns_over_orders_of_magnitude(tmp_path):
     x[0, 0] = 10 * x[:, 0].max()
     bounds = [(-5, None), None, None]
     model = ConditionalINN(bounds=bounds, surrogate=False, n_estimators=1, **SHORT).fit(x, y)
-    model.save(tmp_path / "model.safetensors")
-    tensors, network = read(tmp_path / "model.safetensors")
+    assert_pages_state_what_it_computes(model, x, y, tmp_path)
+    tensors, _ = read(tmp_path / "model.safetensors")
     assert np.isfinite(tensors["x.width"]).tolist() == [True, True, False]
     assert np.isfinite(tensors["y.width"]).tolist() == [True, False, False]
-    z, log_prob = density(tensors, network, x[:500], y[:500])
-    assert np.allclose(model.latent(x[:500], y[:500]), z, atol=1e-4)
-    assert np.allclose(model.log_prob(x[:500], y[:500]), log_prob, rtol=1e-4, atol=5e-3)
 
 
 def test_what_lies_outside_the_simulations_is_what_the_page_says(tmp_path):

@@ -9,7 +9,7 @@ from ._network import MANY
 
 # All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
 # Networks for the likelihood, and the subnetworks, splines and blocks that all networks have: several small
-# ones learn more of a likelihood from few simulations than a large one. From `_MANY` simulations on there
+# ones learn more of a likelihood from few simulations than a large one. From `MANY` simulations on there
 # are more blocks.
 _NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
 _FEW_BLOCKS, _MORE_BLOCKS = 3, 5

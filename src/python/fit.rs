@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::inn::{Objective, Settings, Target, check_finite};
 use crate::model::{Coupling, Mixing};
 use crate::random::Seed;
-use crate::scaling::Scaling;
+use crate::scaling;
 use crate::subnet::Activation;
 use crate::surrogate;
 use crate::threads::with_threads;
@@ -212,7 +212,7 @@ impl FitSettings {
 pub fn constant_columns(name: &str, data: PyReadonlyArray2<f64>) -> PyResult<Vec<usize>> {
     let name = if name == "x" { "x" } else { "y" };
     check_finite(name, data.as_array())?;
-    Ok(Scaling::fit(data.as_array(), None).1)
+    Ok(scaling::constant_columns(data.as_array()))
 }
 
 /// Fits networks. `progress(epoch, terms)` is called after every epoch. Returns the model and the

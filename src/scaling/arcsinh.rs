@@ -3,7 +3,7 @@
 //! normal distribution (Johnson 1949, Biometrika 36, 149: the S_U system). Well beyond the values that were there it goes
 //! on straight: an error of a network far out must not grow exponentially on the way back.
 
-use super::quantile;
+use super::TAIL;
 use super::support::normal_quantile;
 
 /// value -> asinh(d) with d = (value - centre) / width, and along the tangent beyond the ends.
@@ -24,8 +24,6 @@ pub struct Arcsinh {
 const STRAIGHT: f64 = 0.88;
 /// What it must reach bent: two narrow peaks, or a heap at zero, do not become one distribution.
 const STRAIGHTENED: f64 = 0.95;
-/// Share of the values at either end that count for nothing: they may be outliers.
-const TAIL: f64 = 0.005;
 /// Values needed to tell.
 const FEWEST: usize = 100;
 /// Values that are looked at.
@@ -59,7 +57,7 @@ impl Arcsinh {
         let span = values[inner.end - 1] - values[inner.start];
         let mut bent = vec![0.0; normal.len()];
         let mut best = (STRAIGHTENED, None);
-        for centre in CENTRES.map(|share| quantile(&mut values.clone(), share)) {
+        for centre in CENTRES.map(|share| values[(share * (count - 1) as f64).round() as usize]) {
             for width in (0..=HALVINGS).map(|halvings| span * 0.5f64.powi(halvings)) {
                 if !(width.is_normal() && (1.0 / width).is_normal()) {
                     continue;

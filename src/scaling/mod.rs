@@ -49,19 +49,12 @@ const REACH: f64 = 5.0;
 const FARTHEST: f64 = 700.0;
 
 impl Scaling {
-    /// From the columns of finite data within these edges (infinite where there are none, one pair for each column);
-    /// also tells which columns are constant.
-    pub fn fit(data: ArrayView2<f64>, bounds: Option<&[(f64, f64)]>) -> (Self, Vec<usize>) {
-        let mut constant = Vec::new();
+    /// From the columns of finite data within these edges (infinite where there are none, one pair for each column).
+    pub fn fit(data: ArrayView2<f64>, bounds: Option<&[(f64, f64)]>) -> Self {
         let columns = data.columns().into_iter().enumerate().map(|(c, column)| {
-            let bounds = bounds.map_or((f64::NEG_INFINITY, f64::INFINITY), |bounds| bounds[c]);
-            let (column, is_constant) = Column::fit(column, bounds);
-            if is_constant {
-                constant.push(c);
-            }
-            column
+            Column::fit(column, bounds.map_or((f64::NEG_INFINITY, f64::INFINITY), |bounds| bounds[c]))
         });
-        (Self { columns: columns.collect() }, constant)
+        Self { columns: columns.collect() }
     }
 
     /// Scaled copy.
@@ -81,19 +74,13 @@ impl Scaling {
 }
 
 impl Column {
-    /// Also tells whether the column is constant.
-    fn fit(values: ArrayView1<f64>, (low, high): (f64, f64)) -> (Self, bool) {
+    fn fit(values: ArrayView1<f64>, (low, high): (f64, f64)) -> Self {
         let (mean, spread) = moments(values.iter().copied());
-        let largest = values.iter().fold(0.0f64, |a, &b| a.max(b.abs()));
-        // Rounding alone leaves a deviation of this size.
-        let is_constant = spread <= 4.0 * f64::EPSILON * largest || spread == 0.0;
         let support = Support::new(low, high, mean);
         let mut free: Vec<f64> = values.iter().map(|&value| support.free(value)).collect();
-        if is_constant {
+        if is_constant(values, spread) {
             let shift = free.first().copied().unwrap_or(0.0);
-            let column =
-                Self { support, arcsinh: None, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 };
-            return (column, true);
+            return Self { support, arcsinh: None, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 };
         }
         let arcsinh = Arcsinh::of(&free);
         if let Some(map) = arcsinh {
@@ -104,7 +91,7 @@ impl Column {
         let spread = if as_given { scale } else { robust_moments(&mut values.to_vec()).1 };
         let farthest = free.iter().map(|v| ((v - shift) / scale).abs()).fold(0.0, f64::max);
         let reach = if farthest > OUTLYING { REACH } else { f64::INFINITY };
-        (Self { support, arcsinh, shift, scale, reach, spread }, false)
+        Self { support, arcsinh, shift, scale, reach, spread }
     }
 
     /// In scales from the shift.
@@ -136,6 +123,19 @@ impl Column {
         let bent = self.arcsinh.map_or(0.0, |map| map.log_slope(free));
         self.support.log_slope(free) + bent - self.scale.ln() - drawn_in
     }
+}
+
+/// Numbers of the columns whose values are all the same.
+pub fn constant_columns(data: ArrayView2<f64>) -> Vec<usize> {
+    let constant = |&c: &usize| is_constant(data.column(c), moments(data.column(c).iter().copied()).1);
+    (0..data.ncols()).filter(constant).collect()
+}
+
+/// Whether values with this standard deviation are all the same.
+fn is_constant(values: ArrayView1<f64>, deviation: f64) -> bool {
+    let largest = values.iter().fold(0.0f64, |a, &b| a.max(b.abs()));
+    // Rounding alone leaves a deviation of this size.
+    deviation <= 4.0 * f64::EPSILON * largest || deviation == 0.0
 }
 
 /// A centre and a scale: mean and standard deviation, unless a few values decide them. Then those of the values with
@@ -185,8 +185,8 @@ mod tests {
     fn any_scale_comes_back() {
         for unit in [1.0, 1e42, 1e-30, 1e200, 1e-200] {
             let data = array![[1.0 * unit, 5.0], [2.0 * unit, 5.0], [6.0 * unit, 5.0]];
-            let (scaling, constant) = Scaling::fit(data.view(), None);
-            assert_eq!(constant, [1]);
+            let scaling = Scaling::fit(data.view(), None);
+            assert_eq!(constant_columns(data.view()), [1]);
             assert!((scaling.columns[0].shift / unit - 3.0).abs() < 1e-12);
             assert!((scaling.columns[0].scale / unit - (14.0f64 / 3.0).sqrt()).abs() < 1e-12);
             let mut back = scaling.standardise(data.view());
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn a_small_spread_on_a_large_offset_is_no_constant() {
         let data = array![[1e10], [1e10 + 1e-3], [1e10 + 2e-3]];
-        let (scaling, constant) = Scaling::fit(data.view(), None);
-        assert!(constant.is_empty());
+        let scaling = Scaling::fit(data.view(), None);
+        assert!(constant_columns(data.view()).is_empty());
         assert!(scaling.columns[0].scale > 5e-4);
     }
 
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn fit(values: &[f64]) -> Column {
-        Column::fit(ArrayView1::from(values), (f64::NEG_INFINITY, f64::INFINITY)).0
+        Column::fit(ArrayView1::from(values), (f64::NEG_INFINITY, f64::INFINITY))
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         values[0] = 1e4;
         let edges = [(f64::NEG_INFINITY, f64::INFINITY), (-20.0, f64::INFINITY), (-20.0, 1e5)];
         for (low, high) in edges {
-            let column = Column::fit(ArrayView1::from(&values), (low, high)).0;
+            let column = Column::fit(ArrayView1::from(&values), (low, high));
             for value in [-3.0f64, 0.5, 11.0, 400.0, 2000.0] {
                 let h = 1e-5 * value.abs();
                 let slope = (column.standardise(value + h) - column.standardise(value - h)) / (2.0 * h);
@@ -261,7 +261,7 @@ mod tests {
     fn orders_of_magnitude_are_bent_within_edges_too() {
         let values: Vec<f64> = normal_column(1000).iter().map(|v| v.exp()).collect();
         for low in [f64::NEG_INFINITY, -3.0] {
-            let column = Column::fit(ArrayView1::from(&values), (low, f64::INFINITY)).0;
+            let column = Column::fit(ArrayView1::from(&values), (low, f64::INFINITY));
             assert!(column.arcsinh.is_some() && column.reach == f64::INFINITY, "{column:?}");
             for value in [1e-3f64, 0.1, 2.0, 1e3, 1e4] {
                 let scaled = column.standardise(value);
