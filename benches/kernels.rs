@@ -37,6 +37,17 @@ fn layer_forward(bencher: Bencher, width: usize) {
     });
 }
 
+/// The cotangent of its input: the same weights, read down their columns.
+#[divan::bench(args = WIDTHS)]
+fn layer_cotangent(bencher: Bencher, width: usize) {
+    let weights = random(width * width);
+    let (above, mask, mut below) = (random(width * ROWS), random(width * ROWS), random(width * ROWS));
+    bencher.counter(ItemsCount::new(2 * width * width * ROWS)).bench_local(|| {
+        let matrix = Matrix { data: &weights, row: 1, column: width };
+        product(&mut below, width, matrix, black_box(&above), width, ROWS, Start::Zero, Finish::Mask(&mask));
+    });
+}
+
 /// The gradient of its weights.
 #[divan::bench(args = WIDTHS)]
 fn layer_gradient(bencher: Bencher, width: usize) {
