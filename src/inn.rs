@@ -85,13 +85,16 @@ impl Objective {
     /// paper's samples come from exact y and zero padding, and have no density anyway.
     fn sampling_noise(&self, layout: &Layout) -> SamplingNoise {
         match self {
-            Self::Likelihood(settings) => {
-                SamplingNoise { y: settings.y_noise, padding: settings.padding_noise }
-            }
+            Self::Likelihood(settings) => SamplingNoise {
+                y: settings.y_noise,
+                padding: settings.padding_noise,
+                ..SamplingNoise::default()
+            },
             Self::Bidirectional(_) if layout.total > layout.x => SamplingNoise::default(),
             Self::Bidirectional(settings) => SamplingNoise {
                 y: settings.y_noise * settings.noise_decay,
                 padding: settings.padding_noise * settings.noise_decay,
+                ..SamplingNoise::default()
             },
         }
     }
@@ -124,7 +127,11 @@ pub fn fit(
     if let Some(bounds) = &settings.bounds {
         check_bounds(x, bounds)?;
     }
-    train(x, y, settings, previous, stop, &mut report)
+    let (mut trained, outcome) = train(x, y, settings, previous, stop, &mut report)?;
+    if trained.model.layout().conditional {
+        trained.model.widen(x, y, &outcome.held_out)?;
+    }
+    Ok((trained, outcome))
 }
 
 /// The same for data that is checked, or has no columns of y.
@@ -145,7 +152,8 @@ pub(crate) fn train(
         _ => None,
     };
     let layout = model.layout();
-    model.architecture.noise = settings.objective.sampling_noise(&layout);
+    let noise = settings.objective.sampling_noise(&layout);
+    model.architecture.noise = SamplingNoise { z: model.architecture.noise.z, ..noise };
     let (x, y) = model.network_columns(x, y);
     let data = Data { x: &x, y: &y, x_columns: layout.x, y_columns: layout.y };
     let chain = model.chain().clone();
@@ -471,5 +479,71 @@ pub mod tests {
         let narrow = Settings { target: Target::Joint { latent_dim: 1, total_dim: Some(1) }, ..settings() };
         let error = fit(x.view(), y.view(), &narrow, None, &AtomicBool::new(false), |_| {}).unwrap_err();
         assert!(error.to_string().starts_with("total_dim must be at least"), "{error}");
+    }
+
+    pub fn conditional() -> Settings {
+        let noise = likelihood::Settings { y_noise: 1.0, first_y_noise: 1.0, padding_noise: 1.0 };
+        Settings { target: Target::Conditional, objective: Objective::Likelihood(noise), ..settings() }
+    }
+
+    fn fitted(settings: &Settings) -> (Trained, Outcome) {
+        let (x, y) = ring(400);
+        fit(x.view(), y.view(), settings, None, &AtomicBool::new(false), |_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_network_that_expects_less_than_there_is_draws_more_widely() {
+        let (mut model, (x, y)) = (fitted(&conditional()).0.model, ring(400));
+        let all: Vec<usize> = (0..400).collect();
+        model.widen((1.5 * &x).view(), y.view(), &all).unwrap();
+        let wide = model.architecture.noise.z;
+        // From the start each time, and not on top of what it was.
+        model.widen((1.5 * &x).view(), y.view(), &all).unwrap();
+        assert!(wide > 1.1 && model.architecture.noise.z == wide, "{wide}");
+    }
+
+    #[test]
+    fn a_network_without_rows_held_out_draws_as_it_was_trained() {
+        let training = fit::Settings { early_stopping: false, ..settings().training };
+        let (trained, _) = fitted(&Settings { training, ..conditional() });
+        assert_eq!(trained.model.architecture.noise.z, 1.0);
+        assert_eq!(fitted(&settings()).0.model.architecture.noise.z, 1.0);
+    }
+
+    #[test]
+    fn going_on_without_rows_held_out_keeps_the_spread() {
+        let (mut trained, (x, y)) = (fitted(&conditional()).0, ring(400));
+        trained.model.architecture.noise.z = 1.25;
+        let training = fit::Settings { early_stopping: false, max_iter: 1, ..settings().training };
+        let settings = Settings { training, ..conditional() };
+        let (more, _) =
+            fit(x.view(), y.view(), &settings, Some(&trained), &AtomicBool::new(false), |_| {}).unwrap();
+        assert_eq!(more.model.architecture.noise.z, 1.25);
+    }
+
+    #[test]
+    fn samples_density_and_latent_variables_know_of_the_spread() {
+        let (mut model, (x, y)) = (fitted(&conditional()).0.model, ring(400));
+        model.architecture.noise.z = 1.0;
+        let (z, density) = (model.latent(x.view(), Some(y.view())), model.log_prob(x.view(), y.view()));
+        let (z, density) = (z.unwrap(), density.unwrap());
+        model.architecture.noise.z = 1.5;
+        let wide = model.latent(x.view(), Some(y.view())).unwrap();
+        for (got, wanted) in wide.iter().zip(&z) {
+            assert!((got - wanted / 1.5).abs() < 1e-12);
+        }
+        for (row, got) in model.log_prob(x.view(), y.view()).unwrap().into_iter().enumerate() {
+            let (before, now) = (z.row(row).dot(&z.row(row)), wide.row(row).dot(&wide.row(row)));
+            let wanted = density[row] + 0.5 * (before - now) - 2.0 * f64::ln(1.5);
+            assert!((got - wanted).abs() < 1e-5, "{got} {wanted}");
+        }
+        let back = model.decode(wide.view(), y.view()).unwrap();
+        assert!((&back - &x).iter().all(|error| error.abs() < 1e-4));
+        let drawn = model.posterior(y.view(), 20, Seed(2)).unwrap();
+        let drawn = Array2::from_shape_vec((8000, 2), drawn).unwrap();
+        let given = Array2::from_shape_fn((8000, 1), |(row, _)| y[[row / 20, 0]]);
+        let z = model.latent(drawn.view(), Some(given.view())).unwrap();
+        let mean_square = z.mapv(|value| value * value).mean().unwrap();
+        assert!((mean_square - 1.0).abs() < 0.05, "{mean_square}");
     }
 }

@@ -39,6 +39,8 @@ pub mod regression;
 pub mod scaling;
 /// The energy score.
 pub mod score;
+/// Spread of latent variables.
+pub mod spread;
 /// A star cluster and the shell around it.
 pub mod star_cluster;
 /// A model in a file.

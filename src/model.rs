@@ -15,8 +15,9 @@ use crate::novelty::Novelty;
 use crate::random::{Purpose, Seed, Stream, fill_normal};
 use crate::regression::Regression;
 use crate::scaling::Scaling;
+use crate::spread::spread;
 use crate::subnet::Activation;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -106,13 +107,26 @@ impl Mixing {
     }
 }
 
-/// Standard deviations, in standardised units, of what the inverse starts from besides z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Standard deviations, in standardised units, of what the inverse starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplingNoise {
+    /// Of z, see [`spread`]; files before format 5 do not have it.
+    #[serde(default = "standard")]
+    pub z: f64,
     /// Around the observation.
     pub y: f64,
     /// Of the padding beside z and y.
     pub padding: f64,
+}
+
+fn standard() -> f64 {
+    1.0
+}
+
+impl Default for SamplingNoise {
+    fn default() -> Self {
+        Self { z: standard(), y: 0.0, padding: 0.0 }
+    }
 }
 
 /// Bound on every number of columns, blocks and hidden units; products of a few stay far from overflow.
@@ -207,8 +221,8 @@ impl Architecture {
         if self.hidden_layer_sizes.contains(&0) || !(self.clamp > 0.0 && self.clamp.is_finite()) {
             return Err(Error::Format("its hidden layers or its clamp make no network".into()));
         }
-        let SamplingNoise { y, padding } = self.noise;
-        if !(y >= 0.0 && y.is_finite() && padding >= 0.0 && padding.is_finite()) {
+        let SamplingNoise { z, y, padding } = self.noise;
+        if !(z > 0.0 && y >= 0.0 && padding >= 0.0 && (z + y + padding).is_finite()) {
             return Err(Error::Format("its noise is negative or not finite".into()));
         }
         Ok(())
@@ -336,13 +350,24 @@ impl Model {
         let Workspace { state, y, .. } = workspace;
         let (layout, noise) = (self.layout(), self.architecture.noise);
         let (latent, rest) = state.split_at_mut(layout.z * ROWS);
-        fill_normal(latent, 1.0, stream);
+        fill_normal(latent, noise.z as f32, stream);
         let (padding, observed) = rest.split_at_mut(layout.yz_padding().len() * ROWS);
         fill_normal(padding, noise.padding as f32, stream);
         if !observed.is_empty() {
             fill_normal(observed, noise.y as f32, stream);
             observed.iter_mut().zip(y).for_each(|(value, y)| *value += *y);
         }
+    }
+
+    /// Draws from now on as widely as the latent variables of these rows are spread, which no weight was fitted to.
+    pub fn widen(&mut self, x: ArrayView2<f64>, y: ArrayView2<f64>, held_out: &[usize]) -> Result<()> {
+        if held_out.is_empty() {
+            return Ok(());
+        }
+        self.architecture.noise.z = 1.0;
+        let z = self.latent(x.select(Axis(0), held_out).view(), Some(y.select(Axis(0), held_out).view()))?;
+        self.architecture.noise.z = spread(&z.into_raw_vec_and_offset().0);
+        Ok(())
     }
 
     /// The learned forward process, in the user's units.
@@ -359,14 +384,14 @@ impl Model {
 
     /// The latent variables of x; y is needed where the subnetworks see it.
     pub fn latent(&self, x: ArrayView2<f64>, y: Option<ArrayView2<f64>>) -> Result<Array2<f64>> {
-        let columns = self.layout().z;
+        let (columns, spread) = (self.layout().z, self.architecture.noise.z);
         if self.layout().conditional && y.is_none() {
             return Err(Error::setting("y", "None", "the observations that belong to x"));
         }
         self.map_pairs(x, y, columns, |workspace, rows, out| {
             for r in 0..rows {
                 for c in 0..columns {
-                    out[r * columns + c] = f64::from(workspace.state[c * ROWS + r]);
+                    out[r * columns + c] = f64::from(workspace.state[c * ROWS + r]) / spread;
                 }
             }
         })
@@ -382,7 +407,7 @@ impl Model {
         if y.nrows() != rows {
             return Err(Error::Rows { x: rows, y: y.nrows() });
         }
-        let z = z.as_standard_layout().into_owned();
+        let z = z.mapv(|value| value * self.architecture.noise.z).as_standard_layout().into_owned();
         let y = self.y_scaling.standardise(y);
         let mut values = vec![0.0; rows * layout.x];
         self.for_each_tile(&mut values, layout.x, rows, |tile, rows, workspace, out| {
@@ -417,7 +442,7 @@ impl Model {
                 *sum = f64::from(logdet);
             }
             let parts = [
-                (0..layout.z, None, 1.0),
+                (0..layout.z, None, noise.z),
                 (layout.yz_padding(), None, noise.padding),
                 (layout.y_columns(), Some(&workspace.y[..]), noise.y),
             ];

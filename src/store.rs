@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Grows when a file can no longer be read by the version before.
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
 /// The header's key in the file's metadata.
 const HEADER: &str = "innverse";
 
@@ -235,7 +235,7 @@ impl Tensors<'_> {
 const COLUMN: [&str; 11] =
     ["shift", "scale", "reach", "spread", "low", "high", "unit", "centre", "width", "bent_from", "bent_to"];
 /// How many of them files of each format before this one have: the rest was not there.
-const COLUMN_BEFORE: [usize; FORMAT_VERSION as usize] = [2, 2, 2, 7];
+const COLUMN_BEFORE: [usize; FORMAT_VERSION as usize] = [2, 2, 2, 7, 11];
 /// Tensors of a regression, where there is one.
 const REGRESSION: [&str; 3] = ["regression.intercept", "regression.coefficients", "regression.factor"];
 

@@ -146,11 +146,9 @@ impl Surrogate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inn::tests::settings;
-    use crate::inn::{Objective, Settings};
+    use crate::inn::Settings;
     use crate::random::normal;
     use crate::threads::with_threads;
-    use crate::train::likelihood;
 
     const COURSE: Course = Course {
         networks: 2,
@@ -170,13 +168,8 @@ mod tests {
     };
 
     fn conditional() -> Settings {
-        let noise = likelihood::Settings { y_noise: 1.0, first_y_noise: 1.0, padding_noise: 1.0 };
-        Settings {
-            target: Target::Conditional,
-            objective: Objective::Likelihood(noise),
-            surrogate: Some(Course { hidden_layer_sizes: vec![16], ..COURSE }),
-            ..settings()
-        }
+        let course = Course { hidden_layer_sizes: vec![16], ..COURSE };
+        Settings { surrogate: Some(course), ..inn::tests::conditional() }
     }
 
     /// x uniform in [0, 1], y a count that grows with it, and a number around it.

@@ -210,7 +210,7 @@ def damaged(content, how):
         return content.replace(b'"innverse"', b'"somebody"')
     if how == "shape":
         return content.replace(b'\\"total\\":3', b'\\"total\\":9')
-    return content.replace(b'\\"format_version\\":4', b'\\"format_version\\":9')
+    return content.replace(b'\\"format_version\\":5', b'\\"format_version\\":9')
 
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "text", "header", "shape", "later"])
