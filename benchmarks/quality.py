@@ -36,7 +36,7 @@ ROWS = (1000, 10_000, 100_000)
 SEEDS = (0, 1, 2)
 OBSERVATIONS, DRAWS = 10, 10_000
 QUICK_OBSERVATIONS, QUICK_DRAWS = 2, 2000
-COVERAGE_ROWS, COVERAGE_DRAWS = 1000, 200
+COVERAGE_ROWS, COVERAGE_DRAWS = 10_000, 200
 COLUMNS = ("c2st", "coverage", "bias", "log_prob", "seconds")
 TITLES = ("task", "C2ST", "largest coverage error, pp", "mean, pp", "log density", "training, s")
 
