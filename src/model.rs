@@ -366,7 +366,7 @@ impl Model {
         }
         self.architecture.noise.z = 1.0;
         let z = self.latent(x.select(Axis(0), held_out).view(), Some(y.select(Axis(0), held_out).view()))?;
-        self.architecture.noise.z = spread(&z.into_raw_vec_and_offset().0);
+        self.architecture.noise.z = spread(&z.into_raw_vec_and_offset().0, self.layout().z);
         Ok(())
     }
 
