@@ -182,12 +182,12 @@ def density(tensors, network, x, y):
         log_slope = log_slope - np.log(np.diag(factor)).sum()
     v, logdet = forward(tensors, network, u, y if layout.conditional else y[:, :0])
     z = v[:, : layout.z]
-    log_prob = norm.logpdf(z).sum(axis=1) + logdet + log_slope
+    log_prob = norm.logpdf(z, scale=network.noise["z"]).sum(axis=1) + logdet + log_slope
     if not layout.conditional:
         beside = v[:, layout.z : layout.total - layout.y]
         log_prob += norm.logpdf(beside, scale=network.noise["padding"]).sum(axis=1)
         log_prob += norm.logpdf(v[:, layout.total - layout.y :], y, network.noise["y"]).sum(axis=1)
-    return z, log_prob
+    return z / network.noise["z"], log_prob
 
 
 MODELS = {
@@ -220,6 +220,14 @@ def assert_pages_state_what_it_computes(model, x, y, tmp_path):
     # The core computes in single precision; and a density beside narrow noise magnifies that.
     assert np.allclose(model.latent(x[:500], y[:500]), z, atol=1e-4)
     assert np.allclose(model.log_prob(x[:500], y[:500]), log_prob, rtol=1e-4, atol=5e-3)
+
+
+def test_the_spread_of_what_is_drawn_is_in_the_formulas(tmp_path):
+    x, y = InverseKinematics().sample(500, random_state=0)
+    model = ConditionalINN(n_blocks=2, surrogate=False, n_estimators=1, max_iter=40, random_state=0).fit(x, y)
+    assert_pages_state_what_it_computes(model, x, y, tmp_path)
+    _, network = read(tmp_path / "model.safetensors")
+    assert network.noise["z"] > 1.01
 
 
 @pytest.mark.parametrize(("rows", "layers"), [(19_999, 2), (20_000, 3)])
