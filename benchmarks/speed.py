@@ -175,7 +175,7 @@ def flow_products(coupling, hidden):
     return 3 * 2 * weights * 2 * N_BLOCKS
 
 
-def build_flow(coupling, hidden, batch, epochs):
+def build_flow(coupling, hidden, batch, epochs, n_jobs=THREADS):
     """Build the flow that is timed."""
     return ConditionalINN(
         coupling=coupling,
@@ -187,8 +187,18 @@ def build_flow(coupling, hidden, batch, epochs):
         n_estimators=1,
         early_stopping=False,
         random_state=0,
-        n_jobs=THREADS,
+        n_jobs=n_jobs,
     )
+
+
+def flow_step(coupling, hidden, batch, steps):
+    """Return a function that times one step of a flow on so many threads."""
+    x, y = InverseKinematics().sample(batch * steps // EPOCHS, random_state=0)
+
+    def seconds(n_jobs):
+        return step_seconds(lambda epochs: build_flow(coupling, hidden, batch, epochs, n_jobs), x, y, steps)
+
+    return seconds
 
 
 def flows(peers, rounds, rate):
@@ -201,17 +211,31 @@ def flows(peers, rounds, rate):
 
 def flow_row(peers, rounds, rate, coupling, hidden, batch, steps):
     """Time one flow."""
-    x, y = InverseKinematics().sample(batch * steps // EPOCHS, random_state=0)
+    seconds = flow_step(coupling, hidden, batch, steps)
     asked = dict(coupling=coupling, hidden=hidden, batch=batch, steps=max(steps // 5, 4), dx=DX, dy=DY)
     own, compared = compare(
         peers if coupling == "affine" else only(peers, "flowjax"),
         rounds,
-        lambda: step_seconds(lambda epochs: build_flow(coupling, hidden, batch, epochs), x, y, steps),
+        lambda: seconds(THREADS),
         lambda peer: peer("step", **asked)["seconds"],
     )
     speed = 1e-9 * flow_products(coupling, hidden) * batch / own
     row = [coupling, str(hidden), str(batch), *cells(own, compared)]
     return [*row, f"{speed:.0f}", f"{100 * speed / rate:.0f} %"]
+
+
+def threads(peers, rounds, rate):
+    """Time the same flows on two threads and on one."""
+    rows = [threads_row(rounds, *case) for case in FLOWS]
+    print("\nTraining step of a conditional flow, eight couplings, on two threads and on one\n")
+    print_markdown(("coupling", "hidden", "batch", "two threads, ms", "one, ms", "ratio"), rows)
+
+
+def threads_row(rounds, coupling, hidden, batch, steps):
+    """Time one flow."""
+    seconds = flow_step(coupling, hidden, batch, steps)
+    compared = compare({"one": 1}, rounds, lambda: seconds(THREADS), seconds)
+    return [coupling, str(hidden), str(batch), *cells(*compared, names=("one",))]
 
 
 def sampling(peers, rounds, rate):
@@ -312,7 +336,15 @@ def import_seconds(line, rounds):
     return statistics.median(run_case(IMPORT, line) for _ in range(rounds))
 
 
-WORKS = {"toy": toy, "flows": flows, "sampling": sampling, "mmd": discrepancy, "fit": fit, "felt": felt}
+WORKS = {
+    "toy": toy,
+    "flows": flows,
+    "threads": threads,
+    "sampling": sampling,
+    "mmd": discrepancy,
+    "fit": fit,
+    "felt": felt,
+}
 
 
 if __name__ == "__main__":
