@@ -217,6 +217,7 @@ impl Run<'_> {
             batch_size: course.batch_size,
             max_iter: course.passes,
             n_iter_no_change: course.patience,
+            tolerance: course.tolerance(data.x_columns, data.y_columns, data.rows()),
             ..shared
         };
         let supply = Supply { data, fresh: Some(&mut draw) };
@@ -238,6 +239,7 @@ impl Run<'_> {
         if tuned.best_epoch > 0 {
             outcome.best_epoch = done + tuned.best_epoch;
         }
+        outcome.best_loss = tuned.best_loss;
         outcome.ending = tuned.ending;
         outcome
     }
@@ -404,6 +406,8 @@ pub mod tests {
                 early_stopping: true,
                 validation_fraction: 0.1,
                 n_iter_no_change: 10,
+                tolerance: 0.0,
+                keeps_start: false,
                 averaging: false,
                 seed: Seed(3),
                 split: Seed(3),
@@ -489,6 +493,39 @@ pub mod tests {
     fn fitted(settings: &Settings) -> (Trained, Outcome) {
         let (x, y) = ring(400);
         fit(x.view(), y.view(), settings, None, &AtomicBool::new(false), |_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_start_that_training_only_spoils_is_kept_where_it_may_be() {
+        let rash = fit::Settings { learning_rate: 1.0, max_iter: 3, ..settings().training };
+        let fitted = |keeps_start| {
+            fitted(&Settings { training: fit::Settings { keeps_start, ..rash }, ..conditional() })
+        };
+        let (trained, outcome) = fitted(true);
+        assert_eq!((outcome.best_epoch, outcome.best_loss), (0, outcome.first_loss));
+        assert!(outcome.history.iter().all(|epoch| epoch.validation_loss > outcome.first_loss));
+        let (x, y) = ring(400);
+        let training = fit::Settings { max_iter: 0, ..rash };
+        let untrained = Settings { training, ..conditional() };
+        let (start, _) = fit(x.view(), y.view(), &untrained, None, &AtomicBool::new(false), |_| {}).unwrap();
+        assert!(trained.model.parameters == start.model.parameters);
+        let (trained, outcome) = fitted(false);
+        assert!(outcome.best_epoch > 0 && outcome.best_loss > outcome.first_loss);
+        assert!(trained.model.parameters != start.model.parameters);
+    }
+
+    #[test]
+    fn improvements_below_the_tolerance_are_kept_but_not_waited_for() {
+        let fitted = |tolerance| {
+            let patient = fit::Settings { max_iter: 200, n_iter_no_change: 5, ..settings().training };
+            fitted(&Settings { training: fit::Settings { tolerance, ..patient }, ..conditional() }).1
+        };
+        let (waits, ends) = (fitted(0.0), fitted(1e6));
+        // The first epoch is an improvement on none.
+        assert!(ends.history.len() <= 10 && waits.history.len() > 15);
+        assert!(ends.best_epoch > 5);
+        let losses = ends.history.iter().map(|epoch| epoch.validation_loss);
+        assert_eq!(losses.fold(f64::INFINITY, f64::min), ends.best_loss);
     }
 
     #[test]

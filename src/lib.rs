@@ -41,6 +41,8 @@ pub mod scaling;
 pub mod score;
 /// Spread of latent variables.
 pub mod spread;
+/// Weights of the parts of a mixture.
+pub mod stacking;
 /// A star cluster and the shell around it.
 pub mod star_cluster;
 /// A model in a file.

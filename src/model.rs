@@ -506,9 +506,15 @@ impl Model {
 
     /// Pairs as the network sees them, row by row in single precision.
     pub fn network_columns(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> (Vec<f32>, Vec<f32>) {
-        let single = |table: &Array2<f64>| table.iter().map(|&value| value as f32).collect();
-        let y = self.y_scaling.standardise(y);
-        (single(&self.seen_x(x, Some(&y))), single(&y))
+        let single = |table: Array2<f64>| table.iter().map(|&value| value as f32).collect::<Vec<_>>();
+        let of_tile = |tile: usize| {
+            let rows = s![tile * ROWS..(tile * ROWS + ROWS).min(x.nrows()), ..];
+            let y = self.y_scaling.standardise(y.slice(rows));
+            (single(self.seen_x(x.slice(rows), Some(&y))), single(y))
+        };
+        let tiles = x.nrows().div_ceil(ROWS);
+        let (x_tiles, y_tiles): (Vec<_>, Vec<_>) = (0..tiles).into_par_iter().map(of_tile).unzip();
+        (x_tiles.concat(), y_tiles.concat())
     }
 
     /// The x of a tile in the user's units; `y_row` gives scaled y.

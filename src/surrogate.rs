@@ -9,6 +9,7 @@ use crate::inn::{self, Settings, Target};
 use crate::lattice::Lattice;
 use crate::model::{Coupling, Mixing, Model};
 use crate::random::{Purpose, Seed};
+use crate::stacking;
 use crate::train::fit::{self, Ending, Epoch, Reports, Schedule};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
@@ -17,10 +18,8 @@ use std::sync::atomic::AtomicBool;
 /// How a surrogate is trained and used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
-    /// Networks for p(y | x), used as a mixture.
-    pub networks: usize,
-    /// Blocks of all of them.
-    pub n_blocks: usize,
+    /// Blocks of each network for p(y | x), which are used as a mixture; of the first also those of the one for p(x).
+    pub n_blocks: Vec<usize>,
     /// Hidden layers of their subnetworks.
     pub hidden_layer_sizes: Vec<usize>,
     /// Bins of their splines.
@@ -39,12 +38,24 @@ pub struct Course {
     pub passes: usize,
     /// Passes without improvement before the learning rate falls.
     pub patience: usize,
+    /// By how much the loss must fall to be an improvement for any of these networks, as a share of what chance leaves of
+    /// a linear regression.
+    pub tolerance: f64,
     /// Passes over the simulations afterwards, at most.
     pub tuning_epochs: usize,
     /// Of these, passes without improvement before the learning rate falls.
     pub tuning_patience: usize,
     /// Learning rate of these, as a share of the usual one.
     pub tuning_rate: f64,
+}
+
+impl Course {
+    /// By how much the loss of a network for so many columns, given so many, must fall to be an improvement. A regression
+    /// loses half a nat for each of its coefficients and covariances, shared by the rows.
+    pub fn tolerance(&self, columns: usize, given: usize, rows: usize) -> f64 {
+        let coefficients = columns * (given + 1) + columns * (columns + 1) / 2;
+        self.tolerance * coefficients as f64 / (2 * rows) as f64
+    }
 }
 
 /// The networks, and which columns take only evenly spaced values.
@@ -54,6 +65,8 @@ pub struct Surrogate {
     pub course: Course,
     prior: Model,
     likelihood: Vec<Model>,
+    /// Their weights in the mixture.
+    weights: Vec<f64>,
     x_lattice: Lattice,
     y_lattice: Lattice,
 }
@@ -76,12 +89,13 @@ impl Surrogate {
             x_lattice.spread_out(x, settings.bounds.as_deref(), seed.derived(Purpose::Surrogate, 0));
         let spread_y = y_lattice.spread_out(y, None, seed.derived(Purpose::Surrogate, 1));
         let nothing = Array2::zeros((x.nrows(), 0));
-        let reports = Reports::to(report);
-        let learn = |target: ArrayView2<f64>, given: ArrayView2<f64>, bounds, epochs, index| {
+        let reports = Reports::to(|epoch: &Epoch| report(&Epoch { of_simulator: true, ..epoch.clone() }));
+        let learn = |target: ArrayView2<f64>, given: ArrayView2<f64>, bounds, epochs, n_blocks, index| {
             let training = fit::Settings {
                 seed: seed.derived(Purpose::Surrogate, index),
                 max_iter: epochs,
                 n_iter_no_change: course.surrogate_patience,
+                tolerance: course.tolerance(target.ncols(), given.ncols(), target.nrows()),
                 averaging: true,
                 schedule: Schedule::Course,
                 ..settings.training
@@ -90,7 +104,7 @@ impl Surrogate {
                 target: Target::Conditional,
                 bounds,
                 hidden_layer_sizes: course.hidden_layer_sizes.clone(),
-                n_blocks: course.n_blocks,
+                n_blocks,
                 coupling: Coupling::Spline { bins: course.n_bins },
                 mixing: Mixing::Learned,
                 surrogate: None,
@@ -100,19 +114,30 @@ impl Surrogate {
             inn::train(target, given, &settings, None, stop, &mut |epoch: &Epoch| reports.send(epoch))
         };
         let bounds = settings.bounds.clone();
-        let (prior, likelihood) = rayon::join(
-            || learn(spread_x.view(), nothing.view(), bounds, course.prior_epochs, 2),
-            || {
-                let member = |i| learn(spread_y.view(), x, None, course.likelihood_epochs, 3 + i as u64);
-                (0..course.networks).into_par_iter().map(member).collect::<Result<Vec<_>>>()
-            },
+        let blocks = &course.n_blocks;
+        let member =
+            |i: usize| learn(spread_y.view(), x, None, course.likelihood_epochs, blocks[i], 3 + i as u64);
+        let (prior, first) = rayon::join(
+            || learn(spread_x.view(), nothing.view(), bounds, course.prior_epochs, blocks[0], 2),
+            || member(0),
         );
-        let (prior, likelihood) = (prior?, likelihood?);
+        let (prior, mut likelihood) = (prior?, vec![first?]);
+        // Networks start from the linear regression of y on x: where one does not improve on it no other will.
+        let fit::Outcome { first_loss, best_loss, held_out, .. } = likelihood[0].1.clone();
+        let gain = first_loss - best_loss;
+        if gain.is_nan() || gain > course.tolerance(y.ncols(), x.ncols(), y.nrows()) {
+            let others = (1..blocks.len()).into_par_iter().map(member);
+            likelihood.extend(others.collect::<Result<Vec<_>>>()?);
+        }
         if likelihood.iter().chain([&prior]).any(|(_, outcome)| outcome.ending == Ending::Diverged) {
             return Ok(None);
         }
-        let likelihood = likelihood.into_iter().map(|(trained, _)| trained.model).collect();
-        Ok(Some(Self { course: course.clone(), prior: prior.0.model, likelihood, x_lattice, y_lattice }))
+        let likelihood: Vec<Model> = likelihood.into_iter().map(|(trained, _)| trained.model).collect();
+        let (given, target) = (x.select(Axis(0), &held_out), spread_y.select(Axis(0), &held_out));
+        let densities = likelihood.iter().map(|network| network.log_prob(target.view(), given.view()));
+        let weights = stacking::weights(&densities.collect::<Result<Vec<_>>>()?);
+        let prior = prior.0.model;
+        Ok(Some(Self { course: course.clone(), prior, likelihood, weights, x_lattice, y_lattice }))
     }
 
     /// The fresh pairs of one pass, in the user's units; a pair with a number that is not finite is left out.
@@ -125,11 +150,15 @@ impl Surrogate {
         let x = self.prior.posterior(nothing.view(), rows, seed.derived(Purpose::Surrogate, 0))?;
         let mut x = table(x, self.prior.layout().x);
         self.x_lattice.snap(&mut x);
-        // The rows of x are in no order: an equal part of them for each network is a mixture.
+        // The rows of x are in no order: a part of them for each network is a mixture.
         let mut y = Vec::new();
-        let parts = self.likelihood.len();
+        let (mut first, mut share) = (0, 0.0);
         for (i, network) in self.likelihood.iter().enumerate() {
-            let part = x.slice(s![rows * i / parts..rows * (i + 1) / parts, ..]);
+            share += self.weights[i];
+            let end =
+                if i + 1 < self.likelihood.len() { (share * rows as f64).round() as usize } else { rows };
+            let part = x.slice(s![first..end, ..]);
+            first = end;
             y.extend(network.posterior(part, 1, seed.derived(Purpose::Surrogate, 1 + i as u64))?);
         }
         let mut y = table(y, self.likelihood[0].layout().x);
@@ -147,29 +176,30 @@ impl Surrogate {
 mod tests {
     use super::*;
     use crate::inn::Settings;
-    use crate::random::normal;
+    use crate::random::{fill_normal, normal};
     use crate::threads::with_threads;
 
-    const COURSE: Course = Course {
-        networks: 2,
-        n_blocks: 2,
-        hidden_layer_sizes: Vec::new(),
-        n_bins: 4,
-        prior_epochs: 10,
-        likelihood_epochs: 30,
-        surrogate_patience: 20,
-        rows: 500,
-        batch_size: 100,
-        passes: 4,
-        patience: 4,
-        tuning_epochs: 3,
-        tuning_patience: 3,
-        tuning_rate: 0.1,
-    };
+    fn course() -> Course {
+        Course {
+            n_blocks: vec![2, 2],
+            hidden_layer_sizes: vec![16],
+            n_bins: 4,
+            prior_epochs: 10,
+            likelihood_epochs: 30,
+            surrogate_patience: 20,
+            rows: 500,
+            batch_size: 100,
+            passes: 4,
+            patience: 4,
+            tolerance: 0.0,
+            tuning_epochs: 3,
+            tuning_patience: 3,
+            tuning_rate: 0.1,
+        }
+    }
 
     fn conditional() -> Settings {
-        let course = Course { hidden_layer_sizes: vec![16], ..COURSE };
-        Settings { surrogate: Some(course), ..inn::tests::conditional() }
+        Settings { surrogate: Some(course()), ..inn::tests::conditional() }
     }
 
     /// x uniform in [0, 1], y a count that grows with it, and a number around it.
@@ -188,7 +218,7 @@ mod tests {
     fn surrogate(threads: usize) -> Surrogate {
         let (x, y) = counts(4000);
         let settings = Settings { bounds: Some(vec![(0.0, 1.0)]), ..conditional() };
-        let course = Course { rows: 4001, ..settings.surrogate.clone().unwrap() };
+        let course = Course { rows: 4001, ..course() };
         let stop = AtomicBool::new(false);
         let learn = || Surrogate::fit(x.view(), y.view(), &settings, &course, &stop, &mut |_| {});
         with_threads(threads, learn).unwrap().unwrap().unwrap()
@@ -243,12 +273,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_linear_takes_one_network_only() {
+        let (x, curved) = counts(1000);
+        let mut noise = vec![0.0; 1000];
+        fill_normal(&mut noise, 0.1, &mut Seed(5).stream(Purpose::Training, 0));
+        let linear = 2.0 * &x + Array2::from_shape_vec((1000, 1), noise).unwrap();
+        let course = Course { tolerance: 1.0, ..course() };
+        let networks = |y: ArrayView2<f64>| {
+            let stop = AtomicBool::new(false);
+            let surrogate = Surrogate::fit(x.view(), y, &conditional(), &course, &stop, &mut |_| {});
+            surrogate.unwrap().unwrap().likelihood.len()
+        };
+        assert_eq!((networks(linear.view()), networks(curved.view())), (1, 2));
+    }
+
+    #[test]
     fn each_patience_is_that_of_its_own_part() {
         let (x, _) = counts(300);
         let (_, y) = counts(299);
         let y = y.select(Axis(0), &(0..300).map(|row| (7 * row + 1) % 299).collect::<Vec<_>>());
         // Nothing of y can be told from x, so that every part ends when its patience does.
-        let short = Course { networks: 1, passes: 60, tuning_epochs: 20, rows: 100, ..COURSE };
+        let short = Course { n_blocks: vec![2], passes: 60, tuning_epochs: 20, rows: 100, ..course() };
         let short = Course { surrogate_patience: 1, patience: 1, tuning_patience: 1, ..short };
         let epochs = |course: &Course| {
             let settings = Settings { surrogate: Some(course.clone()), ..conditional() };

@@ -197,10 +197,9 @@ def test_sizes_beyond_reason_are_refused_before_memory_is_asked_for():
 
 def test_one_step_trains():
     x, y = linear(100)
-    steps = [
-        ConditionalINN(**{**SMALL, "max_iter": 1, "batch_size": 200, "learning_rate_init": rate}).fit(x, y)
-        for rate in (1e-3, 1e-2)
-    ]
+    # With rows held out the start might be kept: of a linear problem nothing is better.
+    step = {**SMALL, "max_iter": 1, "batch_size": 200, "early_stopping": False}
+    steps = [ConditionalINN(**step, learning_rate_init=rate).fit(x, y) for rate in (1e-3, 1e-2)]
     assert steps[0].log_prob(x, y) != pytest.approx(steps[1].log_prob(x, y), abs=1e-6)
 
 

@@ -19,7 +19,7 @@ Y = X[:, :1] ** 2 + 0.1 * RNG.normal(size=(300, 1))
 # More epochs than any test waits for.
 ENDLESS = 1_000_000
 PATIENT = {**SMALL, "max_iter": ENDLESS, "n_iter_no_change": ENDLESS}
-# With surrogate=True and max_iter=M, four networks with M epochs learn the simulator.
+# With surrogate=True and max_iter=M, four networks with M epochs learn a simulator that is not linear.
 SIMULATOR_NETWORKS = 4
 
 
@@ -110,7 +110,8 @@ def outcome(ending, *losses):
     best = 1 + int(np.argmin(losses)) if losses else 0
     epochs = list(range(1, len(losses) + 1))
     history = {"epoch": epochs, "train_loss": [9.0] * len(losses), "validation_loss": list(losses)}
-    return {"ending": ending, "best_epoch": best, "history": history}
+    best_loss = losses[best - 1] if losses else np.inf
+    return {"ending": ending, "best_epoch": best, "best_loss": best_loss, "history": history}
 
 
 class Members:
@@ -129,7 +130,7 @@ class Members:
             ],
             1,
         ),
-        ([outcome("interrupted"), outcome("completed", np.nan), outcome("interrupted", 9.5)], 1),
+        ([outcome("interrupted"), outcome("completed", 9.0), outcome("interrupted", 9.5)], 1),
         ([outcome("interrupted", 0.5), outcome("interrupted"), outcome("completed", 0.1)], 2),
     ],
 )
@@ -300,10 +301,10 @@ def test_pictures_are_rare_and_take_a_small_share_of_the_time(notebook, monkeypa
 
         monkeypatch.setattr(_live._Picture, "draw", draw)
         start, times[:] = clock.now, []
-        live = _live.Live([_live.Stage("", ENDLESS, 1)], verbose=2)
+        live = _live.Live([_live.Stage("", ENDLESS)], verbose=2)
         for epoch in range(1, 10_000):
             clock.now += 0.01
-            live.report(epoch, 1.0, 1.0)
+            live.report(epoch, 1.0, 1.0, False)
         live._bar.close()
         assert 1.0 <= times[0] - start < 1.1
         assert min(np.diff(times)) >= 0.5

@@ -93,15 +93,16 @@ def test_threads_change_no_bit():
 
 def test_counts_and_classes_are_no_trouble():
     rng = np.random.default_rng(0)
-    x = rng.gamma(3.0, size=(ROWS, 1))
+    # Of 400 the spread would vary by a fifth from seed to seed.
+    x = rng.gamma(3.0, size=(1500, 1))
     y = np.column_stack([rng.poisson(3 * x[:, 0]), x[:, 0] > 3])
     model = ConditionalINN(bounds=(0, None), random_state=0, n_blocks=3).fit(x, y)
     samples = model.posterior([9, 0], n=4000, random_state=0)
     # Posterior of the rate: gamma(3 + 9, rate 1 + 3), cut off at 3.
     exact = rng.gamma(12.0, 0.25, size=100_000)
     exact = exact[exact <= 3]
-    assert samples.mean() == pytest.approx(exact.mean(), abs=0.25)
-    assert samples.std() == pytest.approx(exact.std(), rel=0.35)
+    assert samples.mean() == pytest.approx(exact.mean(), abs=0.1)
+    assert samples.std() == pytest.approx(exact.std(), rel=0.2)
 
 
 @pytest.mark.parametrize("shapes", [(1, 1), (1, 3), (3, 1)])

@@ -67,7 +67,7 @@ def fit_network(
     settings: Mapping[str, Any],
     threads: int,
     previous: Model | None = None,
-    progress: Callable[[int, float, float], object] | None = None,
+    progress: Callable[[int, float, float, bool], object] | None = None,
 ) -> tuple[Model, list[dict[str, Any]]]: ...
 def mmd_single(
     points: NDArray[np.float32],

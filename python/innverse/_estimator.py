@@ -489,15 +489,8 @@ def _begun(
         )
     if not begun:
         raise KeyboardInterrupt("interrupted before the first epoch was complete; there is nothing to keep")
-    best = min(begun, key=lambda i: _best_loss(outcomes[i]))
+    best = min(begun, key=lambda i: outcomes[i]["best_loss"])
     return model.member(best), [outcomes[best]]
-
-
-def _best_loss(outcome: dict[str, Any]) -> float:
-    """Return the loss that the weights kept had, on rows held out where there are some."""
-    history, row = outcome["history"], outcome["best_epoch"] - 1
-    validation, train = history["validation_loss"][row], history["train_loss"][row]
-    return float(validation if np.isfinite(validation) else train)
 
 
 def _warn_of(outcomes: list[dict[str, Any]], count: int) -> None:
@@ -512,7 +505,9 @@ def _warn_of(outcomes: list[dict[str, Any]], count: int) -> None:
     for outcome in outcomes:
         if reason := reasons.get(outcome["ending"]):
             if count == 1:
-                kept = f"the weights of epoch {outcome['best_epoch']} are kept"
+                best = outcome["best_epoch"]
+                whose = f"of epoch {best}" if best else "that it began with"
+                kept = f"the weights {whose} are kept"
             _warn(f"{reason}; {kept}.")
             return
 

@@ -35,15 +35,12 @@ class Stage:
         What is learned, empty where there is but one stage.
     epochs : int
         Reports at most, of all networks together.
-    networks : int
-        Networks that report; each has an epoch 1.
     alike : bool
         Whether their losses are of one kind, so that there is a mean.
     """
 
     name: str
     epochs: int
-    networks: int
     alike: bool = True
 
 
@@ -51,19 +48,13 @@ def stages(settings: Mapping[str, Any]) -> list[Stage]:
     """Return the stages of a fit with these settings of the core."""
     course, count = settings["surrogate"], len(settings["seeds"])
     if course is None:
-        return [Stage("", count * int(settings["max_iter"]), count)]
-    first = Stage(
-        "simulator",
-        course["prior_epochs"] + course["networks"] * course["likelihood_epochs"],
-        1 + course["networks"],
-        alike=False,
-    )
-    second = Stage("posterior", course["passes"] + course["tuning_epochs"], 1)
+        return [Stage("", count * int(settings["max_iter"]))]
+    simulator = course["prior_epochs"] + len(course["n_blocks"]) * course["likelihood_epochs"]
+    posterior = course["passes"] + course["tuning_epochs"]
     if count == 1:
-        return [first, second]
-    # Side by side, one is in its first stage while another is in its second, and reports bear no names.
-    networks = count * (first.networks + second.networks)
-    return [Stage("", count * (first.epochs + second.epochs), networks, alike=False)]
+        return [Stage("simulator", simulator, alike=False), Stage("posterior", posterior)]
+    # Side by side, one is in its first stage while another is in its second.
+    return [Stage("", count * (simulator + posterior), alike=False)]
 
 
 class Live:
@@ -94,7 +85,6 @@ class Live:
 
     def _next_stage(self) -> None:
         self._stage = self._waiting.pop(0)
-        self._begun = 0
         self._losses = Losses(self._stage.alike)
         self._bar = _bar(self._stage, hidden=self._verbose < BAR)
 
@@ -111,13 +101,11 @@ class Live:
         if self._failure is not None:
             warnings.warn(f"the curves could not be drawn: {self._failure!r}", UserWarning, stacklevel=5)
 
-    def report(self, epoch: int, train_loss: float, validation_loss: float) -> None:
+    def report(self, epoch: int, train_loss: float, validation_loss: float, of_simulator: bool) -> None:
         """Show that a network has completed an epoch, with its losses; NaN where nothing is held out."""
-        self._begun += epoch == 1
-        if self._begun > self._stage.networks and self._waiting:
+        if not of_simulator and self._waiting:
             self.complete()
             self._next_stage()
-            self._begun = 1
         losses = {"loss": f"{train_loss:.4g}"}
         if np.isfinite(validation_loss):
             losses["validation"] = f"{validation_loss:.4g}"

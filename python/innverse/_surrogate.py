@@ -8,11 +8,11 @@ from typing import Any
 from ._network import MANY
 
 # All chosen on the tasks of benchmarks/tasks.py by the log density of parameters held out.
-# Networks for the likelihood, and the subnetworks, splines and blocks that all networks have: several small
-# ones learn more of a likelihood from few simulations than a large one. From `MANY` simulations on there
-# are more blocks.
-_NETWORKS, _HIDDEN_LAYER_SIZES, _N_BINS = 3, (32, 32, 32), 4
-_FEW_BLOCKS, _MORE_BLOCKS = 3, 5
+# Subnetworks and splines that all networks have, and blocks of each network for the likelihood, with fewer
+# simulations and from `MANY` on: several small ones learn more of a likelihood than a large one, and held-out
+# simulations give more weight to those whose depth suits it.
+_HIDDEN_LAYER_SIZES, _N_BINS = (32, 32, 32), 4
+_FEW_BLOCKS, _MORE_BLOCKS = (3, 5, 5), (5, 5, 5)
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
@@ -20,12 +20,15 @@ _LIKELIHOOD_EPOCHS, _LIKELIHOOD_LIMITS = 6000, (30, 100)
 # Epochs of any of these without improvement before its rate falls, over the same root: where y is linear in
 # x there is soon nothing to learn. Here and below weights are averaged over an epoch before they are judged,
 # so that patience need not wait for chance.
-_SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS = 500, (5, 16)
+_SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS = 800, (5, 16)
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls:
 # more where a pass is short.
 _ROWS, _BATCH_SIZE, _PASSES = 400, 256, 40
 _PATIENCE, _PATIENCE_LIMITS = 400, (4, 8)
+# An improvement that counts is what chance leaves of a linear regression with the simulations, or with so
+# many where they are fewer, since passes are short then and worth their time.
+_TOLERANT = 10_000
 # Epochs over the simulations afterwards, at most, their learning rate as a share of the usual one, and epochs
 # without improvement before it falls: they overfit as soon as they no longer help.
 _TUNING_EPOCHS, _TUNING_RATE, _TUNING_PATIENCE = 20, 0.1, 4
@@ -52,7 +55,6 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         return round(min(max(factor / math.sqrt(rows), limits[0]), limits[1]))
 
     return {
-        "networks": _NETWORKS,
         "n_blocks": _FEW_BLOCKS if rows < MANY else _MORE_BLOCKS,
         "hidden_layer_sizes": _HIDDEN_LAYER_SIZES,
         "n_bins": _N_BINS,
@@ -63,6 +65,7 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         "batch_size": _BATCH_SIZE,
         "passes": int(min(_PASSES, most)),
         "patience": falling(_PATIENCE, _PATIENCE_LIMITS),
+        "tolerance": min(rows / _TOLERANT, 1.0),
         "tuning_epochs": int(min(_TUNING_EPOCHS, most)),
         "tuning_patience": _TUNING_PATIENCE,
         "tuning_rate": _TUNING_RATE,

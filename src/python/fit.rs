@@ -105,8 +105,7 @@ impl From<Terms> for bidirectional::Settings {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct SurrogateSettings {
-    networks: usize,
-    n_blocks: usize,
+    n_blocks: Vec<usize>,
     hidden_layer_sizes: Vec<usize>,
     n_bins: usize,
     prior_epochs: usize,
@@ -116,6 +115,7 @@ struct SurrogateSettings {
     batch_size: usize,
     passes: usize,
     patience: usize,
+    tolerance: f64,
     tuning_epochs: usize,
     tuning_patience: usize,
     tuning_rate: f64,
@@ -124,7 +124,6 @@ struct SurrogateSettings {
 impl From<SurrogateSettings> for surrogate::Course {
     fn from(settings: SurrogateSettings) -> Self {
         Self {
-            networks: settings.networks,
             n_blocks: settings.n_blocks,
             hidden_layer_sizes: settings.hidden_layer_sizes,
             n_bins: settings.n_bins,
@@ -135,6 +134,7 @@ impl From<SurrogateSettings> for surrogate::Course {
             batch_size: settings.batch_size,
             passes: settings.passes,
             patience: settings.patience,
+            tolerance: settings.tolerance,
             tuning_epochs: settings.tuning_epochs,
             tuning_patience: settings.tuning_patience,
             tuning_rate: settings.tuning_rate,
@@ -182,6 +182,8 @@ impl FitSettings {
             early_stopping: self.early_stopping,
             validation_fraction: self.validation_fraction,
             n_iter_no_change: self.n_iter_no_change,
+            tolerance: 0.0,
+            keeps_start: self.latent_dim.is_none(),
             averaging: false,
             // Each network has its own.
             seed: Seed(0),
@@ -215,8 +217,8 @@ pub fn constant_columns(name: &str, data: PyReadonlyArray2<f64>) -> PyResult<Vec
     Ok(scaling::constant_columns(data.as_array()))
 }
 
-/// Fits networks. `progress(epoch, terms)` is called after every epoch. Returns the model and the
-/// outcome of each network, a dict.
+/// Fits networks. `progress(epoch, train_loss, validation_loss, of_simulator)` is called after every epoch. Returns the
+/// model and the outcome of each network, a dict.
 #[pyfunction]
 #[pyo3(signature = (x, y, settings, threads, previous=None, progress=None))]
 pub fn fit_network<'py>(
@@ -281,7 +283,8 @@ fn listen(receiver: &Receiver<Epoch>, progress: Option<&Py<PyAny>>, stop: &Atomi
         }
         let answer = Python::attach(|py| -> PyResult<()> {
             if let (Ok(epoch), Some(progress), None) = (&message, progress, &exception) {
-                progress.call1(py, (epoch.number, epoch.train_loss, epoch.validation_loss))?;
+                let Epoch { number, train_loss, validation_loss, of_simulator, .. } = *epoch;
+                progress.call1(py, (number, train_loss, validation_loss, of_simulator))?;
             }
             py.check_signals()
         });
@@ -305,6 +308,7 @@ fn outcome_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, 
     };
     dict.set_item("ending", ending)?;
     dict.set_item("best_epoch", outcome.best_epoch)?;
+    dict.set_item("best_loss", outcome.best_loss)?;
     dict.set_item("held_out", &outcome.held_out)?;
     let history = PyDict::new(py);
     let column = |f: &dyn Fn(&Epoch) -> f64| outcome.history.iter().map(f).collect::<Vec<f64>>();

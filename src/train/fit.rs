@@ -31,6 +31,10 @@ pub struct Settings {
     pub validation_fraction: f64,
     /// Epochs without improvement before the learning rate falls for the rest of the fit.
     pub n_iter_no_change: usize,
+    /// By how much the loss of the rows held out must fall to be such an improvement.
+    pub tolerance: f64,
+    /// Whether the weights at the start may be the best ones; those of a fit that goes on always may.
+    pub keeps_start: bool,
     /// Whether the weights that are judged and kept are averages over about an epoch.
     pub averaging: bool,
     /// Seed of order and noise.
@@ -84,6 +88,8 @@ pub struct Epoch {
     pub validation_loss: f64,
     /// Mean of each weighted term over its batches.
     pub terms: Vec<f64>,
+    /// Whether it is of a network for a simulator that is learned first.
+    pub of_simulator: bool,
 }
 
 /// Lets fits that run side by side report, one at a time.
@@ -108,8 +114,12 @@ impl<F: FnMut(&Epoch)> Reports<F> {
 pub struct Outcome {
     /// All epochs.
     pub history: Vec<Epoch>,
-    /// The epoch whose weights were kept.
+    /// The epoch whose weights were kept, 0 for those at the start.
     pub best_epoch: usize,
+    /// The loss of the rows held out with these weights; without any, the mean loss over that epoch.
+    pub best_loss: f64,
+    /// The loss of the rows held out with the weights at the start; NaN without any.
+    pub first_loss: f64,
     /// How it ended.
     pub ending: Ending,
     /// Names of the terms.
@@ -143,7 +153,7 @@ pub fn fit<T: Real>(
 ) -> Outcome {
     let Supply { data, fresh } = supply;
     let (validation, mut training) = split(data.rows(), settings);
-    let mut keeper = Keeper::new(parameters);
+    let mut keeper = Keeper::new(parameters, settings.tolerance);
     let rates = objective.rates();
     let mut looper = Loop {
         objective,
@@ -157,9 +167,10 @@ pub fn fit<T: Real>(
         limiter: Limiter::default(),
         rates,
     };
-    if moments.steps() > 0 && !validation.is_empty() {
-        // Going on must not end with worse weights than it began with.
-        keeper.loss = looper.validate(parameters, &validation);
+    // A fit must not end with worse weights than it began with.
+    let first_loss = looper.validate(parameters, &validation);
+    if (settings.keeps_start || moments.steps() > 0) && first_loss.is_finite() {
+        keeper.start_from(first_loss);
     }
     let mut average = settings.averaging.then(|| Average::of(parameters));
     let mut history: Vec<Epoch> = Vec::new();
@@ -189,7 +200,7 @@ pub fn fit<T: Real>(
             continue;
         }
         number += 1;
-        let epoch = Epoch { number, train_loss, validation_loss, terms };
+        let epoch = Epoch { number, train_loss, validation_loss, terms, of_simulator: false };
         report(&epoch);
         history.push(epoch);
         keeper.judge(kept, number, judged, !validation.is_empty());
@@ -207,7 +218,8 @@ pub fn fit<T: Real>(
         keeper.restore(parameters);
     }
     let terms = looper.objective.terms();
-    Outcome { history, best_epoch: keeper.epoch, ending, terms, held_out: validation }
+    let Keeper { epoch: best_epoch, loss: best_loss, .. } = keeper;
+    Outcome { history, best_epoch, best_loss, first_loss, ending, terms, held_out: validation }
 }
 
 /// Rows held out and rows to train on.
@@ -233,12 +245,21 @@ struct Keeper<T> {
     parameters: Vec<T>,
     epoch: usize,
     loss: f64,
+    /// The last epoch that improved enough to wait for more, and the loss it came to.
+    gained: (usize, f64),
+    tolerance: f64,
     settled_from: Option<usize>,
 }
 
 impl<T: Real> Keeper<T> {
-    fn new(parameters: &[T]) -> Self {
-        Self { parameters: parameters.to_vec(), epoch: 0, loss: f64::INFINITY, settled_from: None }
+    fn new(parameters: &[T], tolerance: f64) -> Self {
+        let (loss, gained) = (f64::INFINITY, (0, f64::INFINITY));
+        Self { parameters: parameters.to_vec(), epoch: 0, loss, gained, tolerance, settled_from: None }
+    }
+
+    fn start_from(&mut self, loss: f64) {
+        self.loss = loss;
+        self.gained = (0, loss);
     }
 
     fn judge(&mut self, parameters: &[T], epoch: usize, loss: f64, held_out: bool) {
@@ -248,16 +269,19 @@ impl<T: Real> Keeper<T> {
             self.epoch = epoch;
             self.loss = loss;
         }
+        if !held_out || loss < self.gained.1 - self.tolerance {
+            self.gained = (epoch, loss);
+        }
     }
 
     fn restore(&self, parameters: &mut [T]) {
         parameters.copy_from_slice(&self.parameters);
     }
 
-    /// Epochs since the last improvement, counted from when all terms weigh fully.
+    /// Epochs since the last improvement that counts, from when all terms weigh fully.
     fn waited(&mut self, epoch: usize, settled: bool) -> usize {
         let from = *self.settled_from.get_or_insert(if settled { epoch } else { epoch + 1 });
-        epoch - self.epoch.max(from)
+        epoch - self.gained.0.max(from)
     }
 }
 
