@@ -66,8 +66,9 @@ class ConditionalINN(PosteriorEstimator):
         Epochs at most. None is 100, or with a surrogate up to 40 passes over fresh pairs and then 20 epochs.
         A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
     surrogate : bool or "auto", default="auto"
-        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of the latter. Their
-        weights, and the posterior's, are then averages over about an epoch. The posterior is then trained on
+        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of the latter with
+        shares that rows held out give them, or one where that is as good as a linear regression. Their
+        weights, and the posterior's, are averages over about an epoch. The posterior is then trained on
         pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate, on the simulations
         themselves. What the simulator makes of one x is often simpler than the set of all x behind one y: for
         a problem with symmetric modes this was worth ten times as many simulations. Rows held out, which none
@@ -83,7 +84,8 @@ class ConditionalINN(PosteriorEstimator):
         exponentially until the learning rate does: so the rows held out choose its size. 0 means none at all.
         With a surrogate it falls so for the surrogate's networks only, and is constant for the posterior's.
     early_stopping : bool, default=True
-        Whether to hold rows out, keep the weights that are best on them, and finish where nothing improves.
+        Whether to hold rows out, keep the weights that are best on them, those at the start included, and
+        finish where nothing improves.
     validation_fraction : float, default=0.1
         Fraction of the rows held out.
     n_iter_no_change : int, default=20
