@@ -135,9 +135,6 @@ const LARGEST_SIZE: usize = 1 << 16;
 impl Architecture {
     /// Checks the settings of a new network, and draws what is fixed and random in it.
     pub fn random(mut self, seed: Seed) -> Result<Self> {
-        if self.n_blocks == 0 {
-            return Err(Error::setting("n_blocks", self.n_blocks, "at least 1"));
-        }
         if self.hidden_layer_sizes.contains(&0) {
             let got = format!("{:?}", self.hidden_layer_sizes);
             return Err(Error::setting("hidden_layer_sizes", got, "positive sizes"));

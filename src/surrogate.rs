@@ -10,7 +10,7 @@ use crate::lattice::Lattice;
 use crate::model::{Coupling, Mixing, Model};
 use crate::random::{Purpose, Seed};
 use crate::stacking;
-use crate::train::fit::{self, Ending, Epoch, Reports, Schedule};
+use crate::train::fit::{self, Ending, Epoch, Outcome, Reports, Schedule};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +55,12 @@ impl Course {
     pub fn tolerance(&self, columns: usize, given: usize, rows: usize) -> f64 {
         let coefficients = columns * (given + 1) + columns * (columns + 1) / 2;
         self.tolerance * coefficients as f64 / (2 * rows) as f64
+    }
+
+    /// Whether such a network has become better than it was at the start, by more than chance; it has where no row tells.
+    fn improves(&self, outcome: &Outcome, columns: usize, given: usize, rows: usize) -> bool {
+        let gain = outcome.first_loss - outcome.best_loss;
+        gain.is_nan() || gain > self.tolerance(columns, given, rows) || outcome.ending == Ending::Diverged
     }
 }
 
@@ -113,21 +119,27 @@ impl Surrogate {
             };
             inn::train(target, given, &settings, None, stop, &mut |epoch: &Epoch| reports.send(epoch))
         };
-        let bounds = settings.bounds.clone();
+        let learn_prior = |epochs, n_blocks| {
+            learn(spread_x.view(), nothing.view(), settings.bounds.clone(), epochs, n_blocks, 2)
+        };
+        let member = |epochs, n_blocks, i| learn(spread_y.view(), x, None, epochs, n_blocks, 3 + i as u64);
         let blocks = &course.n_blocks;
-        let member =
-            |i: usize| learn(spread_y.view(), x, None, course.likelihood_epochs, blocks[i], 3 + i as u64);
         let (prior, first) = rayon::join(
-            || learn(spread_x.view(), nothing.view(), bounds, course.prior_epochs, blocks[0], 2),
-            || member(0),
+            || learn_prior(course.prior_epochs, blocks[0]),
+            || member(course.likelihood_epochs, blocks[0], 0),
         );
-        let (prior, mut likelihood) = (prior?, vec![first?]);
-        // Networks start from the linear regression of y on x: where one does not improve on it no other will.
-        let fit::Outcome { first_loss, best_loss, held_out, .. } = likelihood[0].1.clone();
-        let gain = first_loss - best_loss;
-        if gain.is_nan() || gain > course.tolerance(y.ncols(), x.ncols(), y.nrows()) {
-            let others = (1..blocks.len()).into_par_iter().map(member);
+        let (mut prior, mut likelihood) = (prior?, vec![first?]);
+        let held_out = prior.1.held_out.clone();
+        // Without blocks a network is the linear regression that it starts from, and fast to draw from.
+        if !course.improves(&prior.1, x.ncols(), 0, x.nrows()) {
+            prior = learn_prior(0, 0)?;
+        }
+        if course.improves(&likelihood[0].1, y.ncols(), x.ncols(), y.nrows()) {
+            let others = (1..blocks.len()).into_par_iter();
+            let others = others.map(|i| member(course.likelihood_epochs, blocks[i], i));
             likelihood.extend(others.collect::<Result<Vec<_>>>()?);
+        } else {
+            likelihood = vec![member(0, 0, 0)?];
         }
         if likelihood.iter().chain([&prior]).any(|(_, outcome)| outcome.ending == Ending::Diverged) {
             return Ok(None);
