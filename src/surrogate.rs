@@ -50,18 +50,23 @@ pub struct Course {
 }
 
 impl Course {
-    /// By how much the loss of a network for so many columns, given so many, must fall to be an improvement. A regression
-    /// loses half a nat for each of its coefficients and covariances, shared by the rows.
+    /// By how much the loss of a network for so many columns, given so many, must fall to be an improvement.
     pub fn tolerance(&self, columns: usize, given: usize, rows: usize) -> f64 {
-        let coefficients = columns * (given + 1) + columns * (columns + 1) / 2;
-        self.tolerance * coefficients as f64 / (2 * rows) as f64
+        self.tolerance * chance(columns, given, rows)
     }
 
     /// Whether such a network has become better than it was at the start, by more than chance; it has where no row tells.
-    fn improves(&self, outcome: &Outcome, columns: usize, given: usize, rows: usize) -> bool {
+    fn improves(outcome: &Outcome, columns: usize, given: usize, rows: usize) -> bool {
         let gain = outcome.first_loss - outcome.best_loss;
-        gain.is_nan() || gain > self.tolerance(columns, given, rows) || outcome.ending == Ending::Diverged
+        gain.is_nan() || gain > chance(columns, given, rows) || outcome.ending == Ending::Diverged
     }
+}
+
+/// What a linear regression for so many columns, given so many, loses to chance: half a nat for each of its coefficients
+/// and covariances, shared by the rows.
+fn chance(columns: usize, given: usize, rows: usize) -> f64 {
+    let coefficients = columns * (given + 1) + columns * (columns + 1) / 2;
+    coefficients as f64 / (2 * rows) as f64
 }
 
 /// The networks, and which columns take only evenly spaced values.
@@ -131,10 +136,10 @@ impl Surrogate {
         let (mut prior, mut likelihood) = (prior?, vec![first?]);
         let held_out = prior.1.held_out.clone();
         // Without blocks a network is the linear regression that it starts from, and fast to draw from.
-        if !course.improves(&prior.1, x.ncols(), 0, x.nrows()) {
+        if !Course::improves(&prior.1, x.ncols(), 0, x.nrows()) {
             prior = learn_prior(0, 0)?;
         }
-        if course.improves(&likelihood[0].1, y.ncols(), x.ncols(), y.nrows()) {
+        if Course::improves(&likelihood[0].1, y.ncols(), x.ncols(), y.nrows()) {
             let others = (1..blocks.len()).into_par_iter();
             let others = others.map(|i| member(course.likelihood_epochs, blocks[i], i));
             likelihood.extend(others.collect::<Result<Vec<_>>>()?);

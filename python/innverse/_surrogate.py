@@ -25,7 +25,7 @@ _SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS = 800, (5, 16)
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls:
 # more where a pass is short.
 _ROWS, _BATCH_SIZE, _PASSES = 400, 256, 40
-_PATIENCE, _PATIENCE_LIMITS = 400, (4, 8)
+_PATIENCE, _PATIENCE_LIMITS = 400, (4, 13)
 # An improvement that counts is what chance leaves of a linear regression with the simulations, or with so
 # many where they are fewer, since passes are short then and worth their time.
 _TOLERANT = 10_000
