@@ -217,7 +217,7 @@ impl Run<'_> {
             batch_size: course.batch_size,
             max_iter: course.passes,
             n_iter_no_change: course.patience,
-            tolerance: course.tolerance(data.x_columns, data.y_columns, data.rows()),
+            tolerance: course.tolerance * surrogate::chance(data.x_columns, data.y_columns, data.rows()),
             ..shared
         };
         let supply = Supply { data, fresh: Some(&mut draw) };
@@ -512,6 +512,14 @@ pub mod tests {
         let (trained, outcome) = fitted(false);
         assert!(outcome.best_epoch > 0 && outcome.best_loss > outcome.first_loss);
         assert!(trained.model.parameters != start.model.parameters);
+    }
+
+    #[test]
+    fn without_rows_held_out_the_loss_is_that_of_the_last_epoch() {
+        let training = fit::Settings { early_stopping: false, ..settings().training };
+        let (_, outcome) = fitted(&Settings { training, ..conditional() });
+        assert_eq!(outcome.best_loss, outcome.history[4].train_loss);
+        assert!(outcome.first_loss.is_nan() && outcome.best_epoch == 5);
     }
 
     #[test]

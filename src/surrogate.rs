@@ -50,24 +50,60 @@ pub struct Course {
 }
 
 impl Course {
-    /// By how much the loss of a network for so many columns, given so many, must fall to be an improvement.
-    pub fn tolerance(&self, columns: usize, given: usize, rows: usize) -> f64 {
-        self.tolerance * chance(columns, given, rows)
+    /// Settings of a network of a part.
+    fn settings(&self, all: &Settings, part: &Part, epochs: usize, n_blocks: usize, index: u64) -> Settings {
+        let training = fit::Settings {
+            seed: all.training.seed.derived(Purpose::Surrogate, index),
+            max_iter: epochs,
+            n_iter_no_change: self.surrogate_patience,
+            tolerance: self.tolerance * part.chance(),
+            averaging: true,
+            schedule: Schedule::Course,
+            ..all.training
+        };
+        Settings {
+            target: Target::Conditional,
+            bounds: part.bounds.clone(),
+            hidden_layer_sizes: self.hidden_layer_sizes.clone(),
+            n_blocks,
+            coupling: Coupling::Spline { bins: self.n_bins },
+            mixing: Mixing::Learned,
+            surrogate: None,
+            training,
+            ..all.clone()
+        }
+    }
+}
+
+/// What a network learns: the density of some columns, given others.
+struct Part<'a> {
+    target: ArrayView2<'a, f64>,
+    given: ArrayView2<'a, f64>,
+    bounds: Option<Vec<(f64, f64)>>,
+}
+
+impl Part<'_> {
+    fn chance(&self) -> f64 {
+        chance(self.target.ncols(), self.given.ncols(), self.target.nrows())
     }
 
-    /// Whether such a network has become better than it was at the start, by more than chance; it has where no row tells.
-    fn improves(outcome: &Outcome, columns: usize, given: usize, rows: usize) -> bool {
+    /// Whether its network has become better than it was at the start, by more than chance; it has where no row tells.
+    fn is_improved(&self, outcome: &Outcome) -> bool {
         let gain = outcome.first_loss - outcome.best_loss;
-        gain.is_nan() || gain > chance(columns, given, rows) || outcome.ending == Ending::Diverged
+        gain.is_nan() || gain > self.chance() || outcome.ending == Ending::Diverged
     }
 }
 
 /// What a linear regression for so many columns, given so many, loses to chance: half a nat for each of its coefficients
 /// and covariances, shared by the rows.
-fn chance(columns: usize, given: usize, rows: usize) -> f64 {
+pub fn chance(columns: usize, given: usize, rows: usize) -> f64 {
     let coefficients = columns * (given + 1) + columns * (columns + 1) / 2;
     coefficients as f64 / (2 * rows) as f64
 }
+
+/// Seeds of the network for p(x) and of the first for p(y | x), after those of the values spread out.
+const PRIOR: u64 = 2;
+const FIRST_MEMBER: u64 = 3;
 
 /// The networks, and which columns take only evenly spaced values.
 #[derive(Clone, Debug)]
@@ -101,50 +137,26 @@ impl Surrogate {
         let spread_y = y_lattice.spread_out(y, None, seed.derived(Purpose::Surrogate, 1));
         let nothing = Array2::zeros((x.nrows(), 0));
         let reports = Reports::to(|epoch: &Epoch| report(&Epoch { of_simulator: true, ..epoch.clone() }));
-        let learn = |target: ArrayView2<f64>, given: ArrayView2<f64>, bounds, epochs, n_blocks, index| {
-            let training = fit::Settings {
-                seed: seed.derived(Purpose::Surrogate, index),
-                max_iter: epochs,
-                n_iter_no_change: course.surrogate_patience,
-                tolerance: course.tolerance(target.ncols(), given.ncols(), target.nrows()),
-                averaging: true,
-                schedule: Schedule::Course,
-                ..settings.training
-            };
-            let settings = Settings {
-                target: Target::Conditional,
-                bounds,
-                hidden_layer_sizes: course.hidden_layer_sizes.clone(),
-                n_blocks,
-                coupling: Coupling::Spline { bins: course.n_bins },
-                mixing: Mixing::Learned,
-                surrogate: None,
-                training,
-                ..settings.clone()
-            };
-            inn::train(target, given, &settings, None, stop, &mut |epoch: &Epoch| reports.send(epoch))
+        let x_part = Part { target: spread_x.view(), given: nothing.view(), bounds: settings.bounds.clone() };
+        let y_part = Part { target: spread_y.view(), given: x, bounds: None };
+        let learn = |part: &Part, epochs, n_blocks, index| {
+            let settings = course.settings(settings, part, epochs, n_blocks, index);
+            inn::train(part.target, part.given, &settings, None, stop, &mut |epoch| reports.send(epoch))
         };
-        let learn_prior = |epochs, n_blocks| {
-            learn(spread_x.view(), nothing.view(), settings.bounds.clone(), epochs, n_blocks, 2)
-        };
-        let member = |epochs, n_blocks, i| learn(spread_y.view(), x, None, epochs, n_blocks, 3 + i as u64);
         let blocks = &course.n_blocks;
-        let (prior, first) = rayon::join(
-            || learn_prior(course.prior_epochs, blocks[0]),
-            || member(course.likelihood_epochs, blocks[0], 0),
-        );
+        let member = |i: usize| learn(&y_part, course.likelihood_epochs, blocks[i], FIRST_MEMBER + i as u64);
+        let (prior, first) =
+            rayon::join(|| learn(&x_part, course.prior_epochs, blocks[0], PRIOR), || member(0));
         let (mut prior, mut likelihood) = (prior?, vec![first?]);
         let held_out = prior.1.held_out.clone();
         // Without blocks a network is the linear regression that it starts from, and fast to draw from.
-        if !Course::improves(&prior.1, x.ncols(), 0, x.nrows()) {
-            prior = learn_prior(0, 0)?;
+        if !x_part.is_improved(&prior.1) {
+            prior = learn(&x_part, 0, 0, PRIOR)?;
         }
-        if Course::improves(&likelihood[0].1, y.ncols(), x.ncols(), y.nrows()) {
-            let others = (1..blocks.len()).into_par_iter();
-            let others = others.map(|i| member(course.likelihood_epochs, blocks[i], i));
-            likelihood.extend(others.collect::<Result<Vec<_>>>()?);
+        if y_part.is_improved(&likelihood[0].1) {
+            likelihood.extend((1..blocks.len()).into_par_iter().map(member).collect::<Result<Vec<_>>>()?);
         } else {
-            likelihood = vec![member(0, 0, 0)?];
+            likelihood = vec![learn(&y_part, 0, 0, FIRST_MEMBER)?];
         }
         if likelihood.iter().chain([&prior]).any(|(_, outcome)| outcome.ending == Ending::Diverged) {
             return Ok(None);
@@ -172,8 +184,7 @@ impl Surrogate {
         let (mut first, mut share) = (0, 0.0);
         for (i, network) in self.likelihood.iter().enumerate() {
             share += self.weights[i];
-            let end =
-                if i + 1 < self.likelihood.len() { (share * rows as f64).round() as usize } else { rows };
+            let end = (share * rows as f64).round() as usize;
             let part = x.slice(s![first..end, ..]);
             first = end;
             y.extend(network.posterior(part, 1, seed.derived(Purpose::Surrogate, 1 + i as u64))?);
@@ -295,10 +306,9 @@ mod tests {
         let mut noise = vec![0.0; 1000];
         fill_normal(&mut noise, 0.1, &mut Seed(5).stream(Purpose::Training, 0));
         let linear = 2.0 * &x + Array2::from_shape_vec((1000, 1), noise).unwrap();
-        let course = Course { tolerance: 1.0, ..course() };
         let networks = |y: ArrayView2<f64>| {
             let stop = AtomicBool::new(false);
-            let surrogate = Surrogate::fit(x.view(), y, &conditional(), &course, &stop, &mut |_| {});
+            let surrogate = Surrogate::fit(x.view(), y, &conditional(), &course(), &stop, &mut |_| {});
             surrogate.unwrap().unwrap().likelihood.len()
         };
         assert_eq!((networks(linear.view()), networks(curved.view())), (1, 2));

@@ -110,7 +110,8 @@ def outcome(ending, *losses):
     best = 1 + int(np.argmin(losses)) if losses else 0
     epochs = list(range(1, len(losses) + 1))
     history = {"epoch": epochs, "train_loss": [9.0] * len(losses), "validation_loss": list(losses)}
-    best_loss = losses[best - 1] if losses else np.inf
+    # Without rows held out it is that of the rows trained on.
+    best_loss = float(np.nan_to_num(losses[best - 1], nan=9.0)) if losses else np.inf
     return {"ending": ending, "best_epoch": best, "best_loss": best_loss, "history": history}
 
 
@@ -130,7 +131,7 @@ class Members:
             ],
             1,
         ),
-        ([outcome("interrupted"), outcome("completed", 9.0), outcome("interrupted", 9.5)], 1),
+        ([outcome("interrupted"), outcome("completed", np.nan), outcome("interrupted", 9.5)], 1),
         ([outcome("interrupted", 0.5), outcome("interrupted"), outcome("completed", 0.1)], 2),
     ],
 )

@@ -67,7 +67,7 @@ class ConditionalINN(PosteriorEstimator):
         A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
     surrogate : bool or "auto", default="auto"
         Whether to learn the simulator first: small networks for p(x) and p(y | x), three of the latter with
-        shares that rows held out give them, or one where that is as good as a linear regression. Their
+        shares that rows held out give them, or a linear regression where that is as good. Their
         weights, and the posterior's, are averages over about an epoch. The posterior is then trained on
         pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate, on the simulations
         themselves. What the simulator makes of one x is often simpler than the set of all x behind one y: for
