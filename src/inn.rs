@@ -217,7 +217,7 @@ impl Run<'_> {
             batch_size: course.batch_size,
             max_iter: course.passes,
             n_iter_no_change: course.patience,
-            tolerance: course.tolerance * surrogate::chance(data.x_columns, data.y_columns, data.rows()),
+            tolerance: course.gain(surrogate::chance(data.x_columns, data.y_columns, data.rows())),
             ..shared
         };
         let supply = Supply { data, fresh: Some(&mut draw) };

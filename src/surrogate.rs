@@ -41,6 +41,8 @@ pub struct Course {
     /// By how much the loss must fall to be an improvement for any of these networks, as a share of what chance leaves of
     /// a linear regression.
     pub tolerance: f64,
+    /// Such an improvement in nats where chance leaves less.
+    pub least_gain: f64,
     /// Passes over the simulations afterwards, at most.
     pub tuning_epochs: usize,
     /// Of these, passes without improvement before the learning rate falls.
@@ -50,13 +52,18 @@ pub struct Course {
 }
 
 impl Course {
+    /// The tolerance in nats, of what chance leaves of a regression.
+    pub fn gain(&self, chance: f64) -> f64 {
+        self.tolerance * chance.max(self.least_gain)
+    }
+
     /// Settings of a network of a part.
     fn settings(&self, all: &Settings, part: &Part, epochs: usize, n_blocks: usize, index: u64) -> Settings {
         let training = fit::Settings {
             seed: all.training.seed.derived(Purpose::Surrogate, index),
             max_iter: epochs,
             n_iter_no_change: self.surrogate_patience,
-            tolerance: self.tolerance * part.chance(),
+            tolerance: self.gain(part.chance()),
             averaging: true,
             schedule: Schedule::Course,
             ..all.training
@@ -220,6 +227,7 @@ mod tests {
             passes: 4,
             patience: 4,
             tolerance: 0.0,
+            least_gain: 0.0,
             tuning_epochs: 3,
             tuning_patience: 3,
             tuning_rate: 0.1,

@@ -63,10 +63,10 @@ class ConditionalINN(PosteriorEstimator):
         Rows of a training step; "auto" is the square root of 10 times the rows, at least 50 and at most 1000.
         Fresh pairs from a surrogate come in batches of at least 256.
     max_iter : int or None, default=None
-        Epochs at most. None is 100, or with a surrogate up to 40 passes over fresh pairs and then 20 epochs.
+        Epochs at most. None is 100, or with a surrogate up to 60 passes over fresh pairs and then 20 epochs.
         A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
     surrogate : bool or "auto", default="auto"
-        Whether to learn the simulator first: small networks for p(x) and p(y | x), three of the latter with
+        Whether to learn the simulator first: small networks for p(x) and p(y | x), several of the latter with
         shares that rows held out give them, or a linear regression where that is as good. Their
         weights, and the posterior's, are averages over about an epoch. The posterior is then trained on
         pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate, on the simulations

@@ -12,7 +12,7 @@ from ._network import MANY
 # simulations and from `MANY` on: several small ones learn more of a likelihood than a large one, and held-out
 # simulations give more weight to those whose depth suits it.
 _HIDDEN_LAYER_SIZES, _N_BINS = (32, 32, 32), 4
-_FEW_BLOCKS, _MORE_BLOCKS = (3, 5, 5), (5, 5, 5)
+_FEW_BLOCKS, _MORE_BLOCKS = (3, 3, 5, 5), (5, 5, 5)
 # Epochs over the simulations at most: of the network for the prior, which starts close to what it will be,
 # and of those for the likelihood: so many over the root of the simulations, within limits.
 _PRIOR_EPOCHS = 30
@@ -24,11 +24,12 @@ _SURROGATE_PATIENCE, _SURROGATE_PATIENCE_LIMITS = 800, (5, 16)
 # Fresh pairs in a pass, for each root of the simulations: the more of these there are, the finer is what
 # there is to learn. Pairs in a batch, passes at most, and passes without improvement before the rate falls:
 # more where a pass is short.
-_ROWS, _BATCH_SIZE, _PASSES = 400, 256, 40
+_ROWS, _BATCH_SIZE, _PASSES = 400, 256, 60
 _PATIENCE, _PATIENCE_LIMITS = 400, (4, 13)
-# An improvement that counts is what chance leaves of a linear regression with the simulations, or with so
-# many where they are fewer, since passes are short then and worth their time.
-_TOLERANT = 10_000
+# An improvement of any of these networks that counts is what chance leaves of a linear regression with the
+# simulations, but at least so much in nats; less where they are fewer than so many, since passes are short
+# then and worth their time.
+_LEAST_GAIN, _TOLERANT = 0.0015, 10_000
 # Epochs over the simulations afterwards, at most, their learning rate as a share of the usual one, and epochs
 # without improvement before it falls: they overfit as soon as they no longer help.
 _TUNING_EPOCHS, _TUNING_RATE, _TUNING_PATIENCE = 20, 0.1, 4
@@ -66,6 +67,7 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         "passes": int(min(_PASSES, most)),
         "patience": falling(_PATIENCE, _PATIENCE_LIMITS),
         "tolerance": min(rows / _TOLERANT, 1.0),
+        "least_gain": _LEAST_GAIN,
         "tuning_epochs": int(min(_TUNING_EPOCHS, most)),
         "tuning_patience": _TUNING_PATIENCE,
         "tuning_rate": _TUNING_RATE,
