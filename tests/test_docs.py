@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from short_fits import shorten
 
 import innverse
-from innverse import _core
 
 sybil = pytest.importorskip("sybil")
 from sybil.parsers.myst import PythonCodeBlockParser  # noqa: E402
@@ -36,9 +36,6 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(innverse.__path__, "innverse.")
     if "_core" not in module.name
 )
-# Passes of a fit, where it is only to be seen that it runs.
-PASSES = 2
-COURSE = ("prior_epochs", "likelihood_epochs", "passes", "tuning_epochs")
 
 
 def name_of(path):
@@ -47,16 +44,7 @@ def name_of(path):
 
 @pytest.fixture
 def short_fits(monkeypatch):
-    """Let every fit end after a few passes: the blocks have the sizes and settings that a reader needs."""
-    whole = _core.fit_network
-
-    def fit_network(x, y, settings, *others):
-        settings["max_iter"] = min(PASSES, settings["max_iter"])
-        if course := settings["surrogate"]:
-            settings["surrogate"] = {**course, **dict.fromkeys(COURSE, PASSES)}
-        return whole(x, y, settings, *others)
-
-    monkeypatch.setattr(_core, "fit_network", fit_network)
+    shorten(monkeypatch.setattr)
 
 
 def run(path, folder, monkeypatch):

@@ -8,6 +8,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 # A reader on two cores waits three minutes at most; a busy machine gets as long again.
 SECONDS_PER_CELL = 360
+# Run before a notebook's own cells.
+SHORTEN = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from short_fits import shorten
+shorten()
+"""
 
 
 def read(path):
@@ -36,18 +43,30 @@ def test_notebook_opens_with_its_question_and_explains_every_picture(path):
             assert following is not None and following.cell_type == "markdown"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, tmp_path):
+def run(notebook, folder):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     for library in ("arviz", "corner", "matplotlib", "pandas"):
         pytest.importorskip(library)
     client = nbclient.NotebookClient(
-        read(path),
+        notebook,
         timeout=SECONDS_PER_CELL,
         kernel_name="python3",
         # What a notebook writes must not land in the repository.
-        resources={"metadata": {"path": str(tmp_path)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path, tmp_path):
+    notebook = read(path)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(SHORTEN))
+    run(notebook, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_in_full(path, tmp_path):
+    run(read(path), tmp_path)

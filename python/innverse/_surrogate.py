@@ -29,7 +29,7 @@ _PATIENCE, _PATIENCE_LIMITS = 400, (4, 13)
 # An improvement of any of these networks that counts is what chance leaves of a linear regression with the
 # simulations, but at least so much in nats; less where they are fewer than so many, since passes are short
 # then and worth their time.
-_LEAST_GAIN, _TOLERANT = 0.0015, 10_000
+_LEAST_GAIN, _TOLERANT = 0.003, 10_000
 # Epochs over the simulations afterwards, at most, their learning rate as a share of the usual one, and epochs
 # without improvement before it falls: they overfit as soon as they no longer help.
 _TUNING_EPOCHS, _TUNING_RATE, _TUNING_PATIENCE = 20, 0.1, 4
