@@ -141,26 +141,35 @@ def toy(peers, rounds, rate):
     print_markdown(("hidden", "batch", "innverse, ms", "FrEIA, ms", "ratio"), rows)
 
 
-def toy_row(peers, rounds, hidden, batch, steps):
-    """Time one width and batch."""
+def toy_step(hidden, batch, steps):
+    """Return a function that times one step of the toy on so many threads."""
     x, y = GaussianModes().sample(batch * steps // EPOCHS, random_state=0)
 
-    def build(epochs):
-        return INN(
-            **TOY_NETWORK,
-            hidden_layer_sizes=(hidden,),
-            batch_size=batch,
-            max_iter=epochs,
-            early_stopping=False,
-            random_state=0,
-            n_jobs=THREADS,
-        )
+    def seconds(n_jobs):
+        def build(epochs):
+            return INN(
+                **TOY_NETWORK,
+                hidden_layer_sizes=(hidden,),
+                batch_size=batch,
+                max_iter=epochs,
+                early_stopping=False,
+                random_state=0,
+                n_jobs=n_jobs,
+            )
 
+        return step_seconds(build, x, y, steps)
+
+    return seconds
+
+
+def toy_row(peers, rounds, hidden, batch, steps):
+    """Time one width and batch."""
+    seconds = toy_step(hidden, batch, steps)
     asked = dict(hidden=hidden, batch=batch, steps=max(steps // 10, 4))
     compared = compare(
         peers,
         rounds,
-        lambda: step_seconds(build, x, y, steps),
+        lambda: seconds(THREADS),
         lambda peer: peer("toy_step", **asked)["seconds"],
     )
     return [str(hidden), str(batch), *cells(*compared, names=("FrEIA",))]
@@ -225,17 +234,22 @@ def flow_row(peers, rounds, rate, coupling, hidden, batch, steps):
 
 
 def threads(peers, rounds, rate):
-    """Time the same flows on two threads and on one."""
-    rows = [threads_row(rounds, *case) for case in FLOWS]
-    print("\nTraining step of a conditional flow, eight couplings, on two threads and on one\n")
-    print_markdown(("coupling", "hidden", "batch", "two threads, ms", "one, ms", "ratio"), rows)
+    """Time the same steps on two threads and on one."""
+    rows = [
+        threads_row(rounds, "toy", f"({hidden},)", batch, toy_step(hidden, batch, steps))
+        for hidden, batch, steps in TOY
+    ]
+    for coupling, hidden, batch, steps in FLOWS:
+        step = flow_step(coupling, hidden, batch, steps)
+        rows.append(threads_row(rounds, coupling, str(hidden), batch, step))
+    print("\nTraining steps of the toy and of the flows, on two threads and on one\n")
+    print_markdown(("step", "hidden", "batch", "two threads, ms", "one, ms", "ratio"), rows)
 
 
-def threads_row(rounds, coupling, hidden, batch, steps):
-    """Time one flow."""
-    seconds = flow_step(coupling, hidden, batch, steps)
+def threads_row(rounds, name, hidden, batch, seconds):
+    """Time one step."""
     compared = compare({"one": 1}, rounds, lambda: seconds(THREADS), seconds)
-    return [coupling, str(hidden), str(batch), *cells(*compared, names=("one",))]
+    return [name, hidden, str(batch), *cells(*compared, names=("one",))]
 
 
 def sampling(peers, rounds, rate):
