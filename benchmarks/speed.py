@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,11 @@ def only(peers, name):
     return {key: peer for key, peer in peers.items() if key == name}
 
 
-def step_seconds(build, x, y, steps):
+def step_seconds(build, x, y, steps, n_jobs):
     """Seconds of one step of innverse: a fit of several epochs less one of a single epoch."""
 
     def seconds(epochs):
-        return timed(lambda: build(epochs).fit(x, y))
+        return timed(lambda: build(epochs, n_jobs).fit(x, y))
 
     seconds(1)
     return (seconds(EPOCHS) - seconds(1)) / (steps - steps // EPOCHS)
@@ -144,22 +145,20 @@ def toy(peers, rounds, rate):
 def toy_step(hidden, batch, steps):
     """Return a function that times one step of the toy on so many threads."""
     x, y = GaussianModes().sample(batch * steps // EPOCHS, random_state=0)
+    return partial(step_seconds, partial(build_toy, hidden, batch), x, y, steps)
 
-    def seconds(n_jobs):
-        def build(epochs):
-            return INN(
-                **TOY_NETWORK,
-                hidden_layer_sizes=(hidden,),
-                batch_size=batch,
-                max_iter=epochs,
-                early_stopping=False,
-                random_state=0,
-                n_jobs=n_jobs,
-            )
 
-        return step_seconds(build, x, y, steps)
-
-    return seconds
+def build_toy(hidden, batch, epochs, n_jobs):
+    """Build the paper's network that is timed."""
+    return INN(
+        **TOY_NETWORK,
+        hidden_layer_sizes=(hidden,),
+        batch_size=batch,
+        max_iter=epochs,
+        early_stopping=False,
+        random_state=0,
+        n_jobs=n_jobs,
+    )
 
 
 def toy_row(peers, rounds, hidden, batch, steps):
@@ -203,11 +202,7 @@ def build_flow(coupling, hidden, batch, epochs, n_jobs=THREADS):
 def flow_step(coupling, hidden, batch, steps):
     """Return a function that times one step of a flow on so many threads."""
     x, y = InverseKinematics().sample(batch * steps // EPOCHS, random_state=0)
-
-    def seconds(n_jobs):
-        return step_seconds(lambda epochs: build_flow(coupling, hidden, batch, epochs, n_jobs), x, y, steps)
-
-    return seconds
+    return partial(step_seconds, partial(build_flow, coupling, hidden, batch), x, y, steps)
 
 
 def flows(peers, rounds, rate):
