@@ -1,4 +1,4 @@
-"""How good posteriors are with default settings: nine tasks with reference posteriors.
+"""How good posteriors are with default settings: ten tasks with reference posteriors.
 
     python benchmarks/quality.py [--published FOLDER] [--peer-python PATH] [--results FILE]
 
@@ -8,7 +8,7 @@ observations that no fit has seen; largest error of the expected coverage over h
 percentage points (negative is overconfident); mean log density of held-out parameters; seconds of training.
 Mean over seeds, with the spread over seeds in brackets. The full table takes hours, most of them in the
 classifiers; --quick takes 2,000 draws of two observations. FOLDER is a copy of the repository
-sbi-benchmark/sbibm: seven of the tasks then take the observations and reference posteriors published with it.
+sbi-benchmark/sbibm: eight of the tasks then take the observations and reference posteriors published with it.
 PATH is the Python of an environment with torch and sbi: its spline flow is then trained on the same
 simulations just before, for the first seed. FILE keeps each result as a line of JSON, and what is in it is
 not measured again.

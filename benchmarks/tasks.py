@@ -1,20 +1,20 @@
 """Tasks with known posteriors on which methods of simulation-based inference are commonly compared.
 
-Seven tasks of J.-M. Lueckmann, J. Boelts, D. Greenberg, P. Goncalves, J. Macke, "Benchmarking
+Eight tasks of J.-M. Lueckmann, J. Boelts, D. Greenberg, P. Goncalves, J. Macke, "Benchmarking
 Simulation-Based Inference", AISTATS 2021, arXiv:2101.04653, written from their definitions, and two problems
 of this package behind the same interface. Parameters are called theta and data x, as there. `TASKS` has one
 of each, by name.
 
 Needs numpy, scipy and innverse.problems; the compiled part of innverse is not used. References of
 TwoMoons, GaussianMixture, GaussianLinear and GaussianLinearUniform are independent exact draws. For SLCP and
-BernoulliGLM each draw is the end of a Markov chain of its own, those of LotkaVolterra are of sequential Monte
-Carlo.
+BernoulliGLM each draw is the end of a Markov chain of its own, those of LotkaVolterra and Epidemic are of
+sequential Monte Carlo.
 """
 
 import math
 
 import numpy as np
-from scipy.special import expit, gammaincc, gammainccinv, log_ndtr, logsumexp, ndtr, ndtri_exp
+from scipy.special import expit, gammaincc, gammainccinv, log_ndtr, logsumexp, ndtr, ndtri_exp, xlog1py, xlogy
 from scipy.stats import norm
 
 from innverse.problems import InverseBallistics, InverseKinematics
@@ -555,15 +555,7 @@ class LotkaVolterra(Task):
             prey, predators = np.exp(state)
             return np.stack([alpha - beta * predators, delta * prey - gamma])
 
-        seen, h = [state], self.interval / self.steps
-        for _ in range(self.times - 1):
-            for _ in range(self.steps):
-                first = rate(state)
-                second = rate(state + 0.5 * h * first)
-                third = rate(state + 0.5 * h * second)
-                fourth = rate(state + h * third)
-                state = state + h / 6.0 * (first + 2.0 * (second + third) + fourth)
-            seen.append(state)
+        seen = _runge_kutta(rate, state, self.interval, self.steps, self.times)
         rows = np.transpose(seen, (2, 1, 0)).reshape(len(theta), self.dy)
         return np.clip(rows, self.log_least, self.log_most)
 
@@ -573,6 +565,60 @@ class LotkaVolterra(Task):
             return -0.5 * ((off / self.noise) ** 2).sum(axis=1)
 
         return self._from_normal(sample_posterior(log_likelihood, self.dx, n, rng))
+
+
+class Epidemic(Task):
+    """An epidemic that is sampled ten times: susceptible, infected, recovered. Task T.9 of the paper.
+
+    ``theta`` is the contact rate beta and the recovery rate gamma per day, independent and lognormal, of log
+    mean log 0.4 and log 0.125, log spread 0.5 and 0.2. From I = 1 infected of N = 1,000,000,
+    ``dS/dt = -beta S I / N``, ``dI/dt = beta S I / N - gamma I``. x is how many of 1,000 people, drawn anew
+    every 17 days from day 0 on, are infected: binomial, of chance I / N.
+
+    Notes
+    -----
+    The logarithms are integrated by the classical Runge-Kutta method in steps of 0.25 days, within a
+    thousandth of an adaptive integration. The posterior is drawn by tempered sequential Monte Carlo.
+    """
+
+    name = "sir"
+    dx, dy = 2, 10
+    bounds = box(0.0, np.inf, 2)
+    log_mean, log_spread = np.log([0.4, 0.125]), np.array([0.5, 0.2])
+    people, first_infected, seen = 1_000_000, 1, 1000
+    times, interval, steps = 10, 17.0, 68
+
+    def _sample(self, n, rng):
+        theta = self._from_normal(rng.standard_normal((n, self.dx)))
+        return theta, rng.binomial(self.seen, self.share(theta)).astype(float)
+
+    def _from_normal(self, u):
+        return np.exp(self.log_mean + self.log_spread * u)
+
+    def share(self, theta):
+        """Share of the people infected at the times of the data: (n, 2) to (n, 10)."""
+        beta, gamma = np.transpose(theta)
+        infected = self.first_infected / self.people
+        state = np.repeat(np.log([[1.0 - infected], [infected]]), len(theta), axis=1)
+
+        def rate(state):
+            susceptible, infected = np.exp(state)
+            return np.stack([-beta * infected, beta * susceptible - gamma])
+
+        states = _runge_kutta(rate, state, self.interval, self.steps, self.times)
+        return np.minimum(np.exp(np.transpose(states, (2, 1, 0))[:, 1]), 1.0)
+
+    def _posterior(self, x, n, rng):
+        best = self._log_binomial(x, x / self.seen)
+
+        def log_likelihood(u):
+            return (self._log_binomial(x, self.share(self._from_normal(u))) - best).sum(axis=1)
+
+        return self._from_normal(sample_posterior(log_likelihood, self.dx, n, rng))
+
+    def _log_binomial(self, x, share):
+        """Log of the probability of counts, but for the number of ways to draw them."""
+        return xlogy(x, share) + xlog1py(self.seen - x, -share)
 
 
 class ProblemTask(Task):
@@ -587,6 +633,20 @@ class ProblemTask(Task):
 
     def _posterior(self, x, n, rng):
         return self.problem.reference_posterior(x, n, rng)
+
+
+def _runge_kutta(rate, state, interval, steps, times):
+    """Integrate by the classical Runge-Kutta method: the states at the start and after each interval."""
+    seen, h = [state], interval / steps
+    for _ in range(times - 1):
+        for _ in range(steps):
+            first = rate(state)
+            second = rate(state + 0.5 * h * first)
+            third = rate(state + 0.5 * h * second)
+            fourth = rate(state + h * third)
+            state = state + h / 6.0 * (first + 2.0 * (second + third) + fourth)
+        seen.append(state)
+    return seen
 
 
 def _tails(mean, scale, low, high):
@@ -646,6 +706,7 @@ TASKS = {
         SLCP(),
         BernoulliGLM(),
         LotkaVolterra(),
+        Epidemic(),
         ProblemTask("inverse_kinematics", InverseKinematics(), None),
         # Height in metres, of which 0.13 % of the prior is 0, and angle in degrees; speeds are whole numbers.
         ProblemTask(

@@ -20,9 +20,12 @@ DIMENSIONS = {
     "slcp": (5, 8),
     "bernoulli_glm": (10, 10),
     "lotka_volterra": (4, 20),
+    "sir": (2, 10),
     "inverse_kinematics": (4, 2),
     "inverse_ballistics": (4, 1),
 }
+# Sequential Monte Carlo through an integrator.
+INTEGRATED = ("lotka_volterra", "sir")
 # Observations in the middle, and where the edge of the prior cuts the posterior.
 PLANE = [("two_moons", x) for x in ([0.0, 0.0], [-0.9, 0.3], [-0.3, 0.75])]
 PLANE += [("gaussian_mixture", x) for x in ([1.0, -3.0], [9.9, -10.3], [11.0, 0.0])]
@@ -73,7 +76,7 @@ def metropolis(log_density, start, steps, rng):
     return theta
 
 
-@pytest.mark.parametrize("name", marked_long(DIMENSIONS, "lotka_volterra"))
+@pytest.mark.parametrize("name", marked_long(DIMENSIONS, *INTEGRATED))
 def test_tasks_agree_on_their_interface(name):
     task = TASKS[name]
     assert task.name == name and (task.dx, task.dy) == DIMENSIONS[name]
@@ -322,11 +325,50 @@ def test_predators_and_prey_move_as_an_adaptive_integration_says():
     assert stats.kstest(((np.log(x) - computed) / 0.1).ravel(), "norm").pvalue > 1e-3
 
 
-# A hundred references of predators and prey would take half an hour: their sampler has tests of its own.
+def test_an_epidemic_goes_as_an_adaptive_integration_says():
+    task = TASKS["sir"]
+    theta, x = task.sample(400, 3)
+    share = task.share(theta)
+    for row, (beta, gamma) in enumerate(theta[:20]):
+
+        def rate(_, u, beta=beta, gamma=gamma):
+            infection = beta * u[0] * u[1] / 1e6
+            return [-infection, infection - gamma * u[1]]
+
+        times = 17.0 * np.arange(10)
+        solved = integrate.solve_ivp(
+            rate, (0, times[-1]), [1e6 - 1, 1], "LSODA", times, rtol=1e-10, atol=1e-8
+        )
+        np.testing.assert_allclose(share[row], solved.y[1] / 1e6, rtol=1e-3)
+    # Mean square, in standard deviations, of the counts that are large enough to be normal.
+    large = share > 0.02
+    off = (x - 1000 * share)[large] / np.sqrt(1000 * share * (1 - share))[large]
+    assert np.mean(off**2) == pytest.approx(1, abs=STANDARD_ERRORS * np.sqrt(2 / off.size))
+    assert np.all(x[share < 1e-9] == 0)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", marked_long([name for name in DIMENSIONS if name != "lotka_volterra"], "slcp")
-)
+def test_the_reference_of_an_epidemic_is_that_of_quadrature():
+    task = TASKS["sir"]
+    x = [0.0, 21.0, 373.0, 85.0, 17.0, 5.0, 0.0, 0.0, 0.0, 0.0]
+    axes = np.linspace(0.62, 0.74, 121), np.linspace(0.07, 0.13, 121)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    prior = stats.norm(np.log([0.4, 0.125]), [0.5, 0.2]).logpdf(np.log(grid)) - np.log(grid)
+    log_density = prior.sum(axis=1) + stats.binom.logpmf(x, 1000, task.share(grid)).sum(axis=1)
+    weights = np.exp(log_density - log_density.max())
+    # Nothing of it lies beyond the grid.
+    assert weights.reshape(121, 121)[[0, -1]].max() < 1e-4
+    assert weights.reshape(121, 121)[:, [0, -1]].max() < 1e-4
+    draws = task.reference_posterior(x, 10_000, 1)
+    mean = weights @ moments(grid) / weights.sum()
+    spread = np.sqrt(weights @ (moments(grid) - mean) ** 2 / weights.sum())
+    error = spread / np.sqrt(len(draws))
+    np.testing.assert_array_less(np.abs(moments(draws).mean(axis=0) - mean), STANDARD_ERRORS * error)
+
+
+# A hundred references of these would take half an hour: their sampler has tests of its own.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", marked_long([name for name in DIMENSIONS if name not in INTEGRATED], "slcp"))
 def test_parameters_rank_evenly_among_draws_for_their_data(name):
     # If the draws are of the posterior, the rank of the true parameter among them is uniform.
     task, n, draws = TASKS[name], 100, 99
