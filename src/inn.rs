@@ -25,6 +25,8 @@ pub struct Settings {
     pub target: Target,
     /// Lowest and highest value of each column of x, infinite where there is none.
     pub bounds: Option<Vec<(f64, f64)>>,
+    /// The same of y, which only helps to scale it.
+    pub y_bounds: Option<Vec<(f64, f64)>>,
     /// Blocks of two couplings and a mixing.
     pub n_blocks: usize,
     /// Hidden layers of every subnetwork.
@@ -279,7 +281,7 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     let architecture = architecture.random(seed)?;
     // Rows held out must not be known to anything that is fitted.
     let (_, rows) = fit::split(x.nrows(), &settings.training);
-    let (y_scaling, y) = scaled(y, &rows, None);
+    let (y_scaling, y) = scaled(y, &rows, settings.y_bounds.as_deref());
     let novelty = if y.ncols() > 0 { Novelty::fit(y.view(), seed) } else { None };
     let (x_scaling, x) = scaled(x, &rows, settings.bounds.as_deref());
     let regression = if layout.conditional { Regression::fit(x.view(), y.view()) } else { None };
@@ -373,6 +375,7 @@ pub mod tests {
         Settings {
             target: Target::Joint { latent_dim: 1, total_dim: Some(4) },
             bounds: None,
+            y_bounds: None,
             n_blocks: 2,
             hidden_layer_sizes: vec![16],
             activation: Activation::Relu,

@@ -38,7 +38,7 @@ class ConditionalINN(PosteriorEstimator):
         Where the prior of each column of x ends; None or infinity where it does not, one pair alone for all
         columns. Samples never leave it, `log_prob` accounts for it and is -inf outside. A column between two
         edges is mapped to the real line by the normal quantile of its fraction of the way, one with a single
-        edge by the inverse of ln(1 + exp(u)).
+        edge by the inverse of ln(1 + exp(u)), on the scale that makes the column most nearly normal.
     coupling : {"affine", "spline"}, default="spline"
         What a coupling does to its half of the variables: scale and shift, or these and then a monotone
         rational-quadratic spline on [-4, 4], the identity beyond (Durkan et al. 2019, arXiv 1906.04032).

@@ -197,6 +197,7 @@ impl FitSettings {
                 None => Target::Conditional,
             },
             bounds: self.bounds,
+            y_bounds: None,
             n_blocks: self.n_blocks,
             hidden_layer_sizes: self.hidden_layer_sizes,
             activation: Activation::from_name(&self.activation)?,

@@ -4,7 +4,7 @@
 //! on straight: an error of a network far out must not grow exponentially on the way back.
 
 use super::TAIL;
-use super::support::normal_quantile;
+use super::normal_plot::NormalPlot;
 
 /// value -> asinh(d) with d = (value - centre) / width, and along the tangent beyond the ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,17 +17,11 @@ pub struct Arcsinh {
     pub ends: [f64; 2],
 }
 
-/// How straight a normal probability plot is: the correlation of sorted values with those that a normal distribution
-/// would have there (Filliben 1975, Technometrics 17, 111). Below this a column is bent: uniform ones have 0.98,
-/// exponential ones 0.93, a normal distribution's exponential 0.85. Of the tasks that were tried, those with columns
-/// from 0.9 to 0.98 were learned no better bent.
+/// A column whose normal plot is less straight than this is bent. Of the tasks that were tried, those with columns from
+/// 0.9 to 0.98 were learned no better bent.
 const STRAIGHT: f64 = 0.88;
 /// What it must reach bent: two narrow peaks, or a heap at zero, do not become one distribution.
 const STRAIGHTENED: f64 = 0.95;
-/// Values needed to tell.
-const FEWEST: usize = 100;
-/// Values that are looked at.
-const MOST: usize = 2000;
 /// Widths tried are what the values without their tails span, halved up to so many times: seven orders of magnitude.
 const HALVINGS: i32 = 24;
 /// Centres tried, as quantiles: skewed to one side or the other, or heavy on both.
@@ -35,40 +29,25 @@ const CENTRES: [f64; 3] = [TAIL, 0.5, 1.0 - TAIL];
 /// The map goes on straight beyond the values without their tails by this share of what they span bent: five standard
 /// deviations from the mean of a normal distribution.
 const MARGIN: f64 = 0.5;
-/// The quantile that sorted value i of n stands for is (i - a) / (n + 1 - 2 a), from 1 (Blom 1958).
-const BLOM: f64 = 0.375;
 
 impl Arcsinh {
     /// The map that makes these values most nearly normal; `None` where they are well enough as they are, or no map helps.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let step = values.len().div_ceil(MOST).max(1);
-        let mut values: Vec<f64> = values.iter().copied().step_by(step).collect();
-        let count = values.len();
-        if count < FEWEST {
+        let plot = NormalPlot::of(values)?;
+        if plot.straightness(|value| value) >= STRAIGHT {
             return None;
         }
-        values.sort_unstable_by(f64::total_cmp);
-        let tail = (TAIL * count as f64).ceil() as usize;
-        let inner = tail..count - tail;
-        let normal: Vec<f64> = inner.clone().map(|i| normal_score(i, count)).collect();
-        if correlation(&values[inner.clone()], &normal) >= STRAIGHT {
-            return None;
-        }
-        let span = values[inner.end - 1] - values[inner.start];
-        let mut bent = vec![0.0; normal.len()];
+        let (low, high) = (plot.inner()[0], plot.inner()[plot.inner().len() - 1]);
         let mut best = (STRAIGHTENED, None);
-        for centre in CENTRES.map(|share| values[(share * (count - 1) as f64).round() as usize]) {
-            for width in (0..=HALVINGS).map(|halvings| span * 0.5f64.powi(halvings)) {
+        for centre in CENTRES.map(|share| plot.quantile(share)) {
+            for width in (0..=HALVINGS).map(|halvings| (high - low) * 0.5f64.powi(halvings)) {
                 if !(width.is_normal() && (1.0 / width).is_normal()) {
                     continue;
                 }
                 let map = Self { centre, width, ends: [f64::NEG_INFINITY, f64::INFINITY] };
-                bent.iter_mut()
-                    .zip(&values[inner.clone()])
-                    .for_each(|(bent, &value)| *bent = map.bend(value));
-                let straight = correlation(&bent, &normal);
+                let straight = plot.straightness(|value| map.bend(value));
                 if straight > best.0 {
-                    let (first, last) = (bent[0], bent[bent.len() - 1]);
+                    let (first, last) = (map.bend(low), map.bend(high));
                     let margin = MARGIN * (last - first);
                     best = (
                         straight,
@@ -104,32 +83,6 @@ impl Arcsinh {
     }
 }
 
-/// What sorted value i of so many, from 0, would be if they were standard normal.
-fn normal_score(i: usize, count: usize) -> f64 {
-    let below = (i as f64 + 1.0 - BLOM) / (count as f64 + 1.0 - 2.0 * BLOM);
-    if below < 0.5 { normal_quantile(below) } else { -normal_quantile(1.0 - below) }
-}
-
-/// Correlation with something that is not constant; 1 where these values are.
-fn correlation(values: &[f64], others: &[f64]) -> f64 {
-    // Squares must not overflow or vanish.
-    let (low, high) = (values[0], values[values.len() - 1]);
-    if high <= low || !(high - low).is_finite() {
-        return 1.0;
-    }
-    let unit = |value: f64| (value - low) / (high - low);
-    let count = values.len() as f64;
-    let means = (values.iter().map(|&v| unit(v)).sum::<f64>() / count, others.iter().sum::<f64>() / count);
-    let (mut product, mut square, mut other) = (0.0, 0.0, 0.0);
-    for (&a, &b) in values.iter().zip(others) {
-        let (a, b) = (unit(a) - means.0, b - means.1);
-        product += a * b;
-        square += a * a;
-        other += b * b;
-    }
-    product / (square * other).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,19 +95,8 @@ mod tests {
         values
     }
 
-    fn straightness(mut values: Vec<f64>) -> f64 {
-        values.sort_unstable_by(f64::total_cmp);
-        let scores: Vec<f64> = (0..values.len()).map(|i| normal_score(i, values.len())).collect();
-        correlation(&values, &scores)
-    }
-
-    #[test]
-    fn scores_are_those_of_normal_order_statistics() {
-        // Means of the largest and the next of ten standard normal values: Harter 1961, Biometrika 48, 151.
-        assert!((normal_score(9, 10) - 1.53875).abs() < 0.01);
-        assert!((normal_score(8, 10) - 1.00136).abs() < 0.01);
-        assert_eq!(normal_score(0, 10), -normal_score(9, 10));
-        assert!(straightness(normal(1000)) > 0.995);
+    fn straightness(values: &[f64]) -> f64 {
+        NormalPlot::of(values).unwrap().straightness(|value| value)
     }
 
     #[test]
@@ -165,8 +107,8 @@ mod tests {
         let cauchy: Vec<f64> = flat.iter().zip(normal(10_000).split_off(5000)).map(|(a, b)| a / b).collect();
         for values in [lognormal(1.5, 1.0), lognormal(3.0, 1.0), lognormal(2.0, -1.0), cauchy] {
             let map = Arcsinh::of(&values).unwrap();
-            let (before, after) = (straightness(values.clone()), values.iter().map(|&v| map.bend(v)));
-            assert!(before < STRAIGHT && straightness(after.collect()) > STRAIGHTENED, "{map:?}");
+            let bent: Vec<f64> = values.iter().map(|&v| map.bend(v)).collect();
+            assert!(straightness(&values) < STRAIGHT && straightness(&bent) > STRAIGHTENED, "{map:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! normal spread, then standardised, then distant outliers drawn in. Every step is a bijection whose slope is known.
 
 pub mod arcsinh;
+mod normal_plot;
 pub mod support;
 
 use arcsinh::Arcsinh;
@@ -76,8 +77,9 @@ impl Scaling {
 impl Column {
     fn fit(values: ArrayView1<f64>, (low, high): (f64, f64)) -> Self {
         let (mean, spread) = moments(values.iter().copied());
-        let support = Support::new(low, high, mean);
-        let mut free: Vec<f64> = values.iter().map(|&value| support.free(value)).collect();
+        let mut free = values.to_vec();
+        let support = Support::of(&free, low, high, mean);
+        free.iter_mut().for_each(|value| *value = support.free(*value));
         if is_constant(values, spread) {
             let shift = free.first().copied().unwrap_or(0.0);
             return Self { support, arcsinh: None, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 };

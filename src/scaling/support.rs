@@ -1,5 +1,6 @@
 //! Columns with edges, mapped to the real line and back: a parameter of a prior with bounds becomes one without.
 
+use super::normal_plot::NormalPlot;
 use statrs::function::erf::{erfc, erfc_inv};
 use std::f64::consts::{PI, SQRT_2};
 
@@ -34,6 +35,8 @@ pub enum Support {
 /// A number nearer to an edge than this fraction of the way counts as this near: what lies on the edge would be infinite,
 /// 6.4 is far enough.
 const EDGE: f64 = 1e-10;
+/// Units tried for a single edge, in mean distances from it: from linear where most values are to logarithmic there.
+const UNITS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
 
 /// Phi(u), accurate in the lower tail.
 fn normal_cdf(u: f64) -> f64 {
@@ -62,6 +65,23 @@ impl Support {
         Self::from_parts(low, high, unit)
     }
 
+    /// The same for the values of a column and their mean. Where there is one edge, the unit makes them most nearly
+    /// normal once they are free: those of a normal distribution's exponential need logarithms throughout.
+    pub fn of(values: &[f64], low: f64, high: f64, mean: f64) -> Self {
+        let support = Self::new(low, high, mean);
+        let (_, _, unit) = support.parts();
+        let one_edge = low.is_finite() != high.is_finite();
+        let Some(plot) = NormalPlot::of(values).filter(|_| one_edge) else { return support };
+        let candidates = UNITS.map(|factor| Self::from_parts(low, high, factor * unit));
+        let straightness = |candidate: &Self| plot.straightness(|value| candidate.free(value));
+        let [first, others @ ..] = candidates;
+        let better = |(best, most), candidate| {
+            let straight = straightness(&candidate);
+            if straight > most { (candidate, straight) } else { (best, most) }
+        };
+        others.into_iter().fold((first, straightness(&first)), better).0
+    }
+
     /// From what `parts` gives.
     pub fn from_parts(low: f64, high: f64, unit: f64) -> Self {
         match (low.is_finite(), high.is_finite()) {
@@ -70,6 +90,14 @@ impl Support {
             (false, true) => Self::Below { high, unit },
             (true, true) => Self::Between { low, high },
         }
+    }
+
+    /// Whether the values of a column are more nearly normal once they are free.
+    pub fn straightens(self, values: &[f64]) -> bool {
+        let plot = NormalPlot::of(values);
+        plot.is_some_and(|plot| {
+            plot.straightness(|value| self.free(value)) > plot.straightness(|value| value)
+        })
     }
 
     /// The edges and the unit; infinite edges are none.
@@ -142,9 +170,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn supports() -> [Support; 4] {
+    fn supports() -> [Support; 5] {
         [
             Support::Line,
+            Support::from_parts(-1.0, f64::INFINITY, 2048.0),
             Support::new(-1.0, f64::INFINITY, 2.0),
             Support::new(f64::NEG_INFINITY, 3.0, 2.5),
             Support::new(-2.0, 5.0, 0.0),
@@ -163,12 +192,42 @@ mod tests {
     #[test]
     fn an_edge_is_finite_and_comes_back_near() {
         for support in supports() {
-            let (low, high, _) = support.parts();
+            let (low, high, unit) = support.parts();
             for edge in [low, high].into_iter().filter(|e| e.is_finite()) {
                 let free = support.free(edge);
                 assert!(free.is_finite() && free.abs() < 25.0);
-                assert!((support.bind(free) - edge).abs() < 1e-8);
+                assert!((support.bind(free) - edge).abs() < 1e-9 * unit);
             }
+        }
+    }
+
+    #[test]
+    fn a_single_edge_is_mapped_away_by_what_suits_the_column() {
+        let quantile = |i: u32| {
+            let p = (f64::from(i) + 0.5) / 1000.0;
+            if p < 0.5 { normal_quantile(p) } else { -normal_quantile(1.0 - p) }
+        };
+        let normal: Vec<f64> = (0..1000).map(quantile).collect();
+        let straightness = |support: Support, values: &[f64]| {
+            NormalPlot::of(values).unwrap().straightness(|value| support.free(value))
+        };
+        for sign in [1.0, -1.0] {
+            let edges = if sign > 0.0 { (0.0, f64::INFINITY) } else { (f64::NEG_INFINITY, 0.0) };
+            let column = |of: fn(f64) -> f64| -> Vec<f64> { normal.iter().map(|&v| sign * of(v)).collect() };
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let fit = |values: &[f64]| Support::of(values, edges.0, edges.1, mean(values));
+            let lognormal = column(|v| 3.0 * (0.7 * v).exp());
+            assert!(straightness(fit(&lognormal), &lognormal) > 0.999);
+            let half_normal = column(f64::abs);
+            assert_eq!(fit(&half_normal).parts().2, sign * mean(&half_normal));
+            // Two edges, or none, or too few values, leave no choice.
+            assert_eq!(Support::of(&lognormal, -90.0, 90.0, 0.0), Support::new(-90.0, 90.0, 0.0));
+            assert_eq!(Support::of(&lognormal, -f64::INFINITY, f64::INFINITY, 0.0), Support::Line);
+            assert_eq!(fit(&lognormal[..99]).parts().2, sign * mean(&lognormal[..99]));
+            // A few outliers leave no unit in which the rest is no longer told apart.
+            let mut wild = lognormal.clone();
+            wild[..3].fill(sign * 1e12);
+            assert!(straightness(fit(&wild), &wild) > 0.5);
         }
     }
 
