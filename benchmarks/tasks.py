@@ -515,7 +515,31 @@ class BernoulliGLM(Task):
         raise RuntimeError("Newton's method did not find the mode")
 
 
-class LotkaVolterra(Task):
+class LognormalTask(Task):
+    """A task with independent lognormal parameters; a subclass also writes `_log_likelihood`.
+
+    The posterior is drawn by tempered sequential Monte Carlo.
+
+    Attributes
+    ----------
+    log_mean, log_spread : array-like of shape (dx,) or float
+        Of the logarithms.
+    """
+
+    def _from_normal(self, u):
+        return np.exp(self.log_mean + self.log_spread * u)
+
+    def _draw_prior(self, n, rng):
+        return self._from_normal(rng.standard_normal((n, self.dx)))
+
+    def _posterior(self, x, n, rng):
+        def log_likelihood(u):
+            return self._log_likelihood(self._from_normal(u), x)
+
+        return self._from_normal(sample_posterior(log_likelihood, self.dx, n, rng))
+
+
+class LotkaVolterra(LognormalTask):
     """Predators and prey, seen ten times, with multiplicative noise. Task T.10 of the paper.
 
     ``theta`` is alpha, beta, gamma, delta: independent and lognormal, of log mean -0.125, -3, -0.125, -3 and
@@ -526,8 +550,7 @@ class LotkaVolterra(Task):
     Notes
     -----
     The logarithms are integrated by the classical Runge-Kutta method in steps of 0.021: over 2,000 draws of
-    the prior within 0.003 of a twentieth of the step, the noise being 0.1. The posterior is drawn by tempered
-    sequential Monte Carlo.
+    the prior within 0.003 of a twentieth of the step, the noise being 0.1.
     """
 
     name = "lotka_volterra"
@@ -540,11 +563,8 @@ class LotkaVolterra(Task):
     noise = 0.1
 
     def _sample(self, n, rng):
-        theta = self._from_normal(rng.standard_normal((n, self.dx)))
+        theta = self._draw_prior(n, rng)
         return theta, np.exp(self.log_expected(theta) + self.noise * rng.standard_normal((n, self.dy)))
-
-    def _from_normal(self, u):
-        return np.exp(self.log_mean + self.log_spread * u)
 
     def log_expected(self, theta):
         """Log of the data without noise: (n, 4) to (n, 20)."""
@@ -555,19 +575,16 @@ class LotkaVolterra(Task):
             prey, predators = np.exp(state)
             return np.stack([alpha - beta * predators, delta * prey - gamma])
 
-        seen = _runge_kutta(rate, state, self.interval, self.steps, self.times)
-        rows = np.transpose(seen, (2, 1, 0)).reshape(len(theta), self.dy)
+        states = _runge_kutta(rate, state, self.interval, self.steps, self.times)
+        rows = states.reshape(len(theta), self.dy)
         return np.clip(rows, self.log_least, self.log_most)
 
-    def _posterior(self, x, n, rng):
-        def log_likelihood(u):
-            off = np.log(x) - self.log_expected(self._from_normal(u))
-            return -0.5 * ((off / self.noise) ** 2).sum(axis=1)
-
-        return self._from_normal(sample_posterior(log_likelihood, self.dx, n, rng))
+    def _log_likelihood(self, theta, x):
+        off = np.log(x) - self.log_expected(theta)
+        return -0.5 * ((off / self.noise) ** 2).sum(axis=1)
 
 
-class Epidemic(Task):
+class Epidemic(LognormalTask):
     """An epidemic that is sampled ten times: susceptible, infected, recovered. Task T.9 of the paper.
 
     ``theta`` is the contact rate beta and the recovery rate gamma per day, independent and lognormal, of log
@@ -578,7 +595,7 @@ class Epidemic(Task):
     Notes
     -----
     The logarithms are integrated by the classical Runge-Kutta method in steps of 0.25 days, within a
-    thousandth of an adaptive integration. The posterior is drawn by tempered sequential Monte Carlo.
+    thousandth of an adaptive integration.
     """
 
     name = "sir"
@@ -589,11 +606,8 @@ class Epidemic(Task):
     times, interval, steps = 10, 17.0, 68
 
     def _sample(self, n, rng):
-        theta = self._from_normal(rng.standard_normal((n, self.dx)))
+        theta = self._draw_prior(n, rng)
         return theta, rng.binomial(self.seen, self.share(theta)).astype(float)
-
-    def _from_normal(self, u):
-        return np.exp(self.log_mean + self.log_spread * u)
 
     def share(self, theta):
         """Share of the people infected at the times of the data: (n, 2) to (n, 10)."""
@@ -606,15 +620,11 @@ class Epidemic(Task):
             return np.stack([-beta * infected, beta * susceptible - gamma])
 
         states = _runge_kutta(rate, state, self.interval, self.steps, self.times)
-        return np.minimum(np.exp(np.transpose(states, (2, 1, 0))[:, 1]), 1.0)
+        return np.minimum(np.exp(states[:, 1]), 1.0)
 
-    def _posterior(self, x, n, rng):
-        best = self._log_binomial(x, x / self.seen)
-
-        def log_likelihood(u):
-            return (self._log_binomial(x, self.share(self._from_normal(u))) - best).sum(axis=1)
-
-        return self._from_normal(sample_posterior(log_likelihood, self.dx, n, rng))
+    def _log_likelihood(self, theta, x):
+        # Relative to that of the best shares there could be.
+        return (self._log_binomial(x, self.share(theta)) - self._log_binomial(x, x / self.seen)).sum(axis=1)
 
     def _log_binomial(self, x, share):
         """Log of the probability of counts, but for the number of ways to draw them."""
@@ -636,7 +646,7 @@ class ProblemTask(Task):
 
 
 def _runge_kutta(rate, state, interval, steps, times):
-    """Integrate by the classical Runge-Kutta method: the states at the start and after each interval."""
+    """Integrate by the classical Runge-Kutta method: (columns, n) to (n, columns, times), start included."""
     seen, h = [state], interval / steps
     for _ in range(times - 1):
         for _ in range(steps):
@@ -646,7 +656,7 @@ def _runge_kutta(rate, state, interval, steps, times):
             fourth = rate(state + h * third)
             state = state + h / 6.0 * (first + 2.0 * (second + third) + fourth)
         seen.append(state)
-    return seen
+    return np.transpose(seen, (2, 1, 0))
 
 
 def _tails(mean, scale, low, high):

@@ -25,7 +25,7 @@ pub struct Settings {
     pub target: Target,
     /// Lowest and highest value of each column of x, infinite where there is none.
     pub bounds: Option<Vec<(f64, f64)>>,
-    /// The same of y, which only helps to scale it.
+    /// The same of y, where it helps to scale it: no value need lie within.
     pub y_bounds: Option<Vec<(f64, f64)>>,
     /// Blocks of two couplings and a mixing.
     pub n_blocks: usize,
@@ -281,9 +281,9 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
     let architecture = architecture.random(seed)?;
     // Rows held out must not be known to anything that is fitted.
     let (_, rows) = fit::split(x.nrows(), &settings.training);
-    let (y_scaling, y) = scaled(y, &rows, settings.y_bounds.as_deref());
+    let (y_scaling, y) = scaled(y, &rows, |y| Scaling::fit_given(y, settings.y_bounds.as_deref()));
     let novelty = if y.ncols() > 0 { Novelty::fit(y.view(), seed) } else { None };
-    let (x_scaling, x) = scaled(x, &rows, settings.bounds.as_deref());
+    let (x_scaling, x) = scaled(x, &rows, |x| Scaling::fit(x, settings.bounds.as_deref()));
     let regression = if layout.conditional { Regression::fit(x.view(), y.view()) } else { None };
     let last_layer = settings.objective.last_layer();
     let mut model = Model::untrained(architecture, x_scaling, y_scaling, regression, last_layer, seed)?;
@@ -293,9 +293,13 @@ fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<
 }
 
 /// The scaling of some rows, and these rows scaled.
-fn scaled(data: ArrayView2<f64>, rows: &[usize], bounds: Option<&[(f64, f64)]>) -> (Scaling, Array2<f64>) {
+fn scaled(
+    data: ArrayView2<f64>,
+    rows: &[usize],
+    fit: impl FnOnce(ArrayView2<f64>) -> Scaling,
+) -> (Scaling, Array2<f64>) {
     let data = data.select(Axis(0), rows);
-    let scaling = Scaling::fit(data.view(), bounds);
+    let scaling = fit(data.view());
     let scaled = scaling.standardise(data.view());
     (scaling, scaled)
 }

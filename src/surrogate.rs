@@ -9,10 +9,9 @@ use crate::inn::{self, Settings, Target};
 use crate::lattice::Lattice;
 use crate::model::{Coupling, Mixing, Model};
 use crate::random::{Purpose, Seed};
-use crate::scaling::support::Support;
 use crate::stacking;
 use crate::train::fit::{self, Ending, Epoch, Outcome, Reports, Schedule};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
 
@@ -111,17 +110,6 @@ pub fn chance(columns: usize, given: usize, rows: usize) -> f64 {
     coefficients as f64 / (2 * rows) as f64
 }
 
-/// The bounds of parameters with a single edge that are more nearly normal without it, as rates are that act by their
-/// logarithms, and none for the others: what a simulator makes of a parameter need not depend on where its prior ends.
-fn acting_bounds(x: ArrayView2<f64>, bounds: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let acts = |column: ArrayView1<f64>, (low, high): (f64, f64)| {
-        let (values, mean) = (column.to_vec(), column.mean().unwrap_or(0.0));
-        low.is_finite() != high.is_finite() && Support::of(&values, low, high, mean).straightens(&values)
-    };
-    let kept = |(column, &pair)| if acts(column, pair) { pair } else { (f64::NEG_INFINITY, f64::INFINITY) };
-    x.columns().into_iter().zip(bounds).map(kept).collect()
-}
-
 /// Seeds of the network for p(x) and of the first for p(y | x), after those of the values spread out.
 const PRIOR: u64 = 2;
 const FIRST_MEMBER: u64 = 3;
@@ -160,7 +148,7 @@ impl Surrogate {
         let reports = Reports::to(|epoch: &Epoch| report(&Epoch { of_simulator: true, ..epoch.clone() }));
         let bounds = settings.bounds.clone();
         let x_part = Part { target: spread_x.view(), given: nothing.view(), bounds, given_bounds: None };
-        let given_bounds = settings.bounds.as_deref().map(|bounds| acting_bounds(x, bounds));
+        let given_bounds = settings.bounds.clone();
         let y_part = Part { target: spread_y.view(), given: x, bounds: None, given_bounds };
         let learn = |part: &Part, epochs, n_blocks, index| {
             let settings = course.settings(settings, part, epochs, n_blocks, index);
@@ -274,19 +262,6 @@ mod tests {
         let stop = AtomicBool::new(false);
         let learn = || Surrogate::fit(x.view(), y.view(), &settings, &course, &stop, &mut |_| {});
         with_threads(threads, learn).unwrap().unwrap().unwrap()
-    }
-
-    #[test]
-    fn rates_act_by_their_logarithms_and_other_parameters_as_they_are() {
-        let mut values = vec![0.0; 3000];
-        fill_normal(&mut values, 1.0, &mut Seed(6).stream(Purpose::Training, 0));
-        let mut x = Array2::from_shape_vec((1000, 3), values).unwrap();
-        x.mapv_inplace(|v: f64| v.clamp(-4.0, 4.0));
-        x.column_mut(0).mapv_inplace(f64::exp);
-        x.column_mut(2).mapv_inplace(f64::exp);
-        let (free, rate) = ((f64::NEG_INFINITY, f64::INFINITY), (0.0, f64::INFINITY));
-        let bounds = [rate, (f64::NEG_INFINITY, 4.0), (0.0, 60.0)];
-        assert_eq!(acting_bounds(x.view(), &bounds), [rate, free, free]);
     }
 
     #[test]

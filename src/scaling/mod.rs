@@ -52,8 +52,23 @@ const FARTHEST: f64 = 700.0;
 impl Scaling {
     /// From the columns of finite data within these edges (infinite where there are none, one pair for each column).
     pub fn fit(data: ArrayView2<f64>, bounds: Option<&[(f64, f64)]>) -> Self {
+        Self::with(data, bounds, Support::of)
+    }
+
+    /// The same for columns that a network only sees, which need not stay within their edges.
+    pub fn fit_given(data: ArrayView2<f64>, bounds: Option<&[(f64, f64)]>) -> Self {
+        Self::with(data, bounds, Support::of_given)
+    }
+
+    fn with(
+        data: ArrayView2<f64>,
+        bounds: Option<&[(f64, f64)]>,
+        support: fn(&[f64], f64, f64) -> Support,
+    ) -> Self {
         let columns = data.columns().into_iter().enumerate().map(|(c, column)| {
-            Column::fit(column, bounds.map_or((f64::NEG_INFINITY, f64::INFINITY), |bounds| bounds[c]))
+            let (low, high) = bounds.map_or((f64::NEG_INFINITY, f64::INFINITY), |bounds| bounds[c]);
+            let values = column.to_vec();
+            Column::fit(&values, support(&values, low, high))
         });
         Self { columns: columns.collect() }
     }
@@ -75,12 +90,9 @@ impl Scaling {
 }
 
 impl Column {
-    fn fit(values: ArrayView1<f64>, (low, high): (f64, f64)) -> Self {
-        let (mean, spread) = moments(values.iter().copied());
-        let mut free = values.to_vec();
-        let support = Support::of(&free, low, high, mean);
-        free.iter_mut().for_each(|value| *value = support.free(*value));
-        if is_constant(values, spread) {
+    fn fit(values: &[f64], support: Support) -> Self {
+        let mut free: Vec<f64> = values.iter().map(|&value| support.free(value)).collect();
+        if is_constant(values.into()) {
             let shift = free.first().copied().unwrap_or(0.0);
             return Self { support, arcsinh: None, shift, scale: 1.0, reach: f64::INFINITY, spread: 1.0 };
         }
@@ -129,12 +141,13 @@ impl Column {
 
 /// Numbers of the columns whose values are all the same.
 pub fn constant_columns(data: ArrayView2<f64>) -> Vec<usize> {
-    let constant = |&c: &usize| is_constant(data.column(c), moments(data.column(c).iter().copied()).1);
+    let constant = |&c: &usize| is_constant(data.column(c));
     (0..data.ncols()).filter(constant).collect()
 }
 
-/// Whether values with this standard deviation are all the same.
-fn is_constant(values: ArrayView1<f64>, deviation: f64) -> bool {
+/// Whether values are all the same.
+fn is_constant(values: ArrayView1<f64>) -> bool {
+    let (_, deviation) = moments(values.iter().copied());
     let largest = values.iter().fold(0.0f64, |a, &b| a.max(b.abs()));
     // Rounding alone leaves a deviation of this size.
     deviation <= 4.0 * f64::EPSILON * largest || deviation == 0.0
@@ -214,7 +227,7 @@ mod tests {
     }
 
     fn fit(values: &[f64]) -> Column {
-        Column::fit(ArrayView1::from(values), (f64::NEG_INFINITY, f64::INFINITY))
+        Column::fit(values, Support::Line)
     }
 
     #[test]
@@ -249,7 +262,7 @@ mod tests {
         values[0] = 1e4;
         let edges = [(f64::NEG_INFINITY, f64::INFINITY), (-20.0, f64::INFINITY), (-20.0, 1e5)];
         for (low, high) in edges {
-            let column = Column::fit(ArrayView1::from(&values), (low, high));
+            let column = Column::fit(&values, Support::of(&values, low, high));
             for value in [-3.0f64, 0.5, 11.0, 400.0, 2000.0] {
                 let h = 1e-5 * value.abs();
                 let slope = (column.standardise(value + h) - column.standardise(value - h)) / (2.0 * h);
@@ -263,7 +276,7 @@ mod tests {
     fn orders_of_magnitude_are_bent_within_edges_too() {
         let values: Vec<f64> = normal_column(1000).iter().map(|v| v.exp()).collect();
         for low in [f64::NEG_INFINITY, -3.0] {
-            let column = Column::fit(ArrayView1::from(&values), (low, f64::INFINITY));
+            let column = Column::fit(&values, Support::of(&values, low, f64::INFINITY));
             assert!(column.arcsinh.is_some() && column.reach == f64::INFINITY, "{column:?}");
             for value in [1e-3f64, 0.1, 2.0, 1e3, 1e4] {
                 let scaled = column.standardise(value);

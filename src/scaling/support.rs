@@ -1,5 +1,6 @@
 //! Columns with edges, mapped to the real line and back: a parameter of a prior with bounds becomes one without.
 
+use super::moments;
 use super::normal_plot::NormalPlot;
 use statrs::function::erf::{erfc, erfc_inv};
 use std::f64::consts::{PI, SQRT_2};
@@ -35,8 +36,9 @@ pub enum Support {
 /// A number nearer to an edge than this fraction of the way counts as this near: what lies on the edge would be infinite,
 /// 6.4 is far enough.
 const EDGE: f64 = 1e-10;
-/// Units tried for a single edge, in mean distances from it: from linear where most values are to logarithmic there.
-const UNITS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
+/// Units tried for a single edge beside the mean distance from it, as factors of that, with which the map is linear where
+/// most values are: up to logarithmic there.
+const WIDER: [f64; 5] = [4.0, 16.0, 64.0, 256.0, 1024.0];
 
 /// Phi(u), accurate in the lower tail.
 fn normal_cdf(u: f64) -> f64 {
@@ -65,21 +67,35 @@ impl Support {
         Self::from_parts(low, high, unit)
     }
 
-    /// The same for the values of a column and their mean. Where there is one edge, the unit makes them most nearly
-    /// normal once they are free: those of a normal distribution's exponential need logarithms throughout.
-    pub fn of(values: &[f64], low: f64, high: f64, mean: f64) -> Self {
-        let support = Self::new(low, high, mean);
+    /// For the values of a column. Where there is one edge, the unit makes them most nearly normal once they are free:
+    /// those of a normal distribution's exponential need logarithms throughout.
+    pub fn of(values: &[f64], low: f64, high: f64) -> Self {
+        let support = Self::new(low, high, moments(values.iter().copied()).0);
+        if !support.has_one_edge() {
+            return support;
+        }
+        let Some(plot) = NormalPlot::of(values) else { return support };
+        let straightness = |support: Self| plot.straightness(|value| support.free(value));
         let (_, _, unit) = support.parts();
-        let one_edge = low.is_finite() != high.is_finite();
-        let Some(plot) = NormalPlot::of(values).filter(|_| one_edge) else { return support };
-        let candidates = UNITS.map(|factor| Self::from_parts(low, high, factor * unit));
-        let straightness = |candidate: &Self| plot.straightness(|value| candidate.free(value));
-        let [first, others @ ..] = candidates;
-        let better = |(best, most), candidate| {
-            let straight = straightness(&candidate);
-            if straight > most { (candidate, straight) } else { (best, most) }
-        };
-        others.into_iter().fold((first, straightness(&first)), better).0
+        let mut best = (straightness(support), support);
+        for candidate in WIDER.map(|factor| Self::from_parts(low, high, factor * unit)) {
+            let straight = straightness(candidate);
+            if straight > best.0 {
+                best = (straight, candidate);
+            }
+        }
+        best.1
+    }
+
+    /// The same where a network only sees the column: it goes through the map for a single edge only if it is more nearly
+    /// normal then, as a rate that acts by its logarithm. Else what depends on it need not know where it ends.
+    pub fn of_given(values: &[f64], low: f64, high: f64) -> Self {
+        let support = Self::of(values, low, high);
+        if support.has_one_edge() && support.straightens(values) { support } else { Self::Line }
+    }
+
+    fn has_one_edge(self) -> bool {
+        matches!(self, Self::Above { .. } | Self::Below { .. })
     }
 
     /// From what `parts` gives.
@@ -93,7 +109,7 @@ impl Support {
     }
 
     /// Whether the values of a column are more nearly normal once they are free.
-    pub fn straightens(self, values: &[f64]) -> bool {
+    fn straightens(self, values: &[f64]) -> bool {
         let plot = NormalPlot::of(values);
         plot.is_some_and(|plot| {
             plot.straightness(|value| self.free(value)) > plot.straightness(|value| value)
@@ -168,6 +184,7 @@ impl Support {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Purpose, Seed, fill_normal};
     use proptest::prelude::*;
 
     fn supports() -> [Support; 5] {
@@ -214,21 +231,34 @@ mod tests {
         for sign in [1.0, -1.0] {
             let edges = if sign > 0.0 { (0.0, f64::INFINITY) } else { (f64::NEG_INFINITY, 0.0) };
             let column = |of: fn(f64) -> f64| -> Vec<f64> { normal.iter().map(|&v| sign * of(v)).collect() };
-            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-            let fit = |values: &[f64]| Support::of(values, edges.0, edges.1, mean(values));
+            let mean = |values: &[f64]| moments(values.iter().copied()).0;
+            let fit = |values: &[f64]| Support::of(values, edges.0, edges.1);
             let lognormal = column(|v| 3.0 * (0.7 * v).exp());
             assert!(straightness(fit(&lognormal), &lognormal) > 0.999);
             let half_normal = column(f64::abs);
             assert_eq!(fit(&half_normal).parts().2, sign * mean(&half_normal));
             // Two edges, or none, or too few values, leave no choice.
-            assert_eq!(Support::of(&lognormal, -90.0, 90.0, 0.0), Support::new(-90.0, 90.0, 0.0));
-            assert_eq!(Support::of(&lognormal, -f64::INFINITY, f64::INFINITY, 0.0), Support::Line);
+            assert_eq!(Support::of(&lognormal, -90.0, 90.0), Support::new(-90.0, 90.0, 0.0));
+            assert_eq!(Support::of(&lognormal, -f64::INFINITY, f64::INFINITY), Support::Line);
             assert_eq!(fit(&lognormal[..99]).parts().2, sign * mean(&lognormal[..99]));
             // A few outliers leave no unit in which the rest is no longer told apart.
             let mut wild = lognormal.clone();
             wild[..3].fill(sign * 1e12);
             assert!(straightness(fit(&wild), &wild) > 0.5);
         }
+    }
+
+    #[test]
+    fn rates_act_by_their_logarithms_and_other_parameters_as_they_are() {
+        let mut normal = vec![0.0; 1000];
+        fill_normal(&mut normal, 1.0, &mut Seed(6).stream(Purpose::Training, 0));
+        normal.iter_mut().for_each(|value: &mut f64| *value = value.clamp(-4.0, 4.0));
+        let lognormal: Vec<f64> = normal.iter().map(|value| value.exp()).collect();
+        let infinity = f64::INFINITY;
+        let rate = Support::of_given(&lognormal, 0.0, infinity);
+        assert!(rate == Support::of(&lognormal, 0.0, infinity) && rate.has_one_edge());
+        assert_eq!(Support::of_given(&normal, -infinity, 4.0), Support::Line);
+        assert_eq!(Support::of_given(&lognormal, 0.0, 60.0), Support::Line);
     }
 
     proptest! {
