@@ -1,17 +1,17 @@
 //! Fitting an invertible network to pairs of x and y: from arrays in the user's units to a model.
 
+use crate::curriculum::Curriculum;
 use crate::error::{Error, Result};
 use crate::flow::Keep;
 use crate::layout::Layout;
 use crate::model::{Architecture, Coupling, Mixing, Model, SamplingNoise};
 use crate::novelty::Novelty;
-use crate::random::Purpose;
 use crate::regression::Regression;
 use crate::scaling::Scaling;
 use crate::subnet::Activation;
 use crate::surrogate::{self, Surrogate};
 use crate::train::bidirectional::{self, Bidirectional};
-use crate::train::fit::{self, Ending, Epoch, Outcome, Supply};
+use crate::train::fit::{self, Epoch, Outcome, Supply};
 use crate::train::likelihood::{self, Likelihood};
 use crate::train::objective::{self, Data};
 use crate::train::optimizer::Moments;
@@ -131,7 +131,7 @@ pub fn fit(
     }
     let (mut trained, outcome) = train(x, y, settings, previous, stop, &mut report)?;
     if trained.model.layout().conditional {
-        trained.model.widen(x, y, &outcome.held_out)?;
+        trained.model.fit_spread(x, y, &outcome.held_out)?;
     }
     Ok((trained, outcome))
 }
@@ -175,9 +175,17 @@ pub(crate) fn train(
     let mut parameters = std::mem::take(&mut model.parameters);
     let outcome = match surrogate {
         Some(surrogate) => {
-            let mut run =
-                Run { objective: objective.as_mut(), parameters: &mut parameters, moments: &mut moments };
-            run.on_fresh_pairs(&model, &surrogate, data, &settings.training, stop, report)
+            let mut curriculum = Curriculum {
+                model: &model,
+                surrogate: &surrogate,
+                data,
+                settings: &settings.training,
+                objective: objective.as_mut(),
+                parameters: &mut parameters,
+                moments: &mut moments,
+                stop,
+            };
+            curriculum.run(report)
         }
         None => {
             let supply = Supply { data, fresh: None };
@@ -189,76 +197,6 @@ pub(crate) fn train(
     model.parameters = parameters;
     Ok((Trained { model, moments }, outcome))
 }
-
-/// What training changes.
-struct Run<'a> {
-    objective: &'a mut dyn objective::Objective<f32>,
-    parameters: &'a mut [f32],
-    moments: &'a mut Moments<f32>,
-}
-
-impl Run<'_> {
-    /// Trains on fresh rows of a learned simulator, then on the simulations.
-    fn on_fresh_pairs(
-        &mut self,
-        model: &Model,
-        surrogate: &Surrogate,
-        data: Data<f32>,
-        settings: &fit::Settings,
-        stop: &AtomicBool,
-        report: &mut dyn FnMut(&Epoch),
-    ) -> Outcome {
-        let course = &surrogate.course;
-        let mut draw = |step: u64| {
-            let seed = settings.seed.derived(Purpose::Surrogate, FIRST_DRAW + step);
-            let (x, y) = surrogate.draw(seed).expect("rows of a pass fit in memory");
-            model.network_columns(x.view(), y.view())
-        };
-        let shared = fit::Settings { averaging: true, falling_penalty: false, ..*settings };
-        let first = fit::Settings {
-            batch_size: course.batch_size,
-            max_iter: course.passes,
-            n_iter_no_change: course.patience,
-            tolerance: course.gain(surrogate::chance(data.x_columns, data.y_columns, data.rows())),
-            ..shared
-        };
-        let supply = Supply { data, fresh: Some(&mut draw) };
-        let mut outcome = self.fit(supply, &first, stop, report);
-        if matches!(outcome.ending, Ending::Interrupted | Ending::Diverged) || course.tuning_epochs == 0 {
-            return outcome;
-        }
-        let second = fit::Settings {
-            max_iter: course.tuning_epochs,
-            n_iter_no_change: course.tuning_patience,
-            learning_rate: course.tuning_rate * settings.learning_rate,
-            ..shared
-        };
-        let done = outcome.history.len();
-        let renumbered = |epoch: &Epoch| Epoch { number: epoch.number + done, ..epoch.clone() };
-        let tuned =
-            self.fit(Supply { data, fresh: None }, &second, stop, &mut |epoch| report(&renumbered(epoch)));
-        outcome.history.extend(tuned.history.iter().map(renumbered));
-        if tuned.best_epoch > 0 {
-            outcome.best_epoch = done + tuned.best_epoch;
-        }
-        outcome.best_loss = tuned.best_loss;
-        outcome.ending = tuned.ending;
-        outcome
-    }
-
-    fn fit(
-        &mut self,
-        supply: Supply<f32>,
-        settings: &fit::Settings,
-        stop: &AtomicBool,
-        report: &mut dyn FnMut(&Epoch),
-    ) -> Outcome {
-        fit::fit(self.objective, self.parameters, self.moments, supply, settings, stop, report)
-    }
-}
-
-/// Seeds of the draws from a surrogate begin here: those of its networks come before.
-const FIRST_DRAW: u64 = 16;
 
 fn start(x: ArrayView2<f64>, y: ArrayView2<f64>, settings: &Settings) -> Result<Trained> {
     let layout = match settings.target {
@@ -370,7 +308,7 @@ pub fn check_finite(name: &'static str, data: ArrayView2<f64>) -> Result<()> {
 #[allow(missing_docs, reason = "only tests see it")]
 pub mod tests {
     use super::*;
-    use crate::random::{Seed, fill_normal};
+    use crate::random::{Purpose, Seed, fill_normal};
     use crate::threads::with_threads;
     use crate::train::optimizer::Adam;
     use ndarray::Array2;
@@ -544,14 +482,21 @@ pub mod tests {
     }
 
     #[test]
-    fn a_network_that_expects_less_than_there_is_draws_more_widely() {
-        let (mut model, (x, y)) = (fitted(&conditional()).0.model, ring(400));
+    fn a_network_that_expects_less_or_more_than_there_is_draws_more_or_less_widely() {
+        let (mut model, (_, y)) = (fitted(&conditional()).0.model, ring(400));
         let all: Vec<usize> = (0..400).collect();
-        model.widen((1.5 * &x).view(), y.view(), &all).unwrap();
-        let wide = model.architecture.noise.z;
+        let mut z = Array2::zeros((400, model.layout().z));
+        fill_normal(z.as_slice_mut().unwrap(), 1.0, &mut Seed(2).stream(Purpose::Training, 0));
+        let mut spread = |factor: f64| {
+            model.architecture.noise.z = 1.0;
+            let x = model.decode((factor * &z).view(), y.view()).unwrap();
+            model.fit_spread(x.view(), y.view(), &all).unwrap();
+            model.architecture.noise.z
+        };
+        let (wide, narrow) = (spread(1.5), spread(0.7));
+        assert!((1.3..1.5).contains(&wide) && (0.7..0.8).contains(&narrow), "{wide} {narrow}");
         // From the start each time, and not on top of what it was.
-        model.widen((1.5 * &x).view(), y.view(), &all).unwrap();
-        assert!(wide > 1.1 && model.architecture.noise.z == wide, "{wide}");
+        assert!(spread(0.7) == narrow && spread(1.5) == wide);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 pub mod adding_doubling;
 /// The Cholesky factor of a covariance.
 pub mod cholesky;
+/// Stages of training with a learned simulator.
+pub mod curriculum;
 /// Several networks used as one.
 pub mod ensemble;
 /// One enum for everything that can go wrong.

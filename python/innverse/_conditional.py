@@ -63,16 +63,18 @@ class ConditionalINN(PosteriorEstimator):
         Rows of a training step; "auto" is the square root of 10 times the rows, at least 50 and at most 1000.
         Fresh pairs from a surrogate come in batches of at least 256.
     max_iter : int or None, default=None
-        Epochs at most. None is 100, or with a surrogate up to 60 passes over fresh pairs and then 20 epochs.
-        A number leaves the surrogate out where that is "auto", and limits each of its stages where True.
+        Epochs at most. None is 100, or with a surrogate up to 60 passes over fresh pairs and then twice 20
+        epochs. A number leaves the surrogate out where that is "auto", and limits each of its stages where
+        True.
     surrogate : bool or "auto", default="auto"
         Whether to learn the simulator first: small networks for p(x) and p(y | x), several of the latter with
         shares that rows held out give them, or a linear regression where that is as good. Their
         weights, and the posterior's, are averages over about an epoch. The posterior is then trained on
-        pairs drawn from them, new ones in every pass, and finally, at a tenth of the rate, on the simulations
-        themselves. What the simulator makes of one x is often simpler than the set of all x behind one y: for
-        a problem with symmetric modes this was worth ten times as many simulations. Rows held out, which none
-        of the networks sees, choose the best weights of all. "auto" does it where `max_iter` is None and rows
+        pairs drawn from them, new ones in every pass, then, at a tenth of the rate, on the simulations and
+        some such pairs, and finally, where rows held out gain by it, on the simulations alone. What the
+        simulator makes of one x is often simpler than the set of all x behind one y: for a problem with
+        symmetric modes this was worth ten times as many simulations. Rows held out, which none of the
+        networks sees, choose the best weights of all. "auto" does it where `max_iter` is None and rows
         are held out; `partial_fit` and `warm_start` go on without. Columns with evenly spaced values (counts,
         classes) are spread out over their cells to be learned.
     learning_rate_init : float, default=0.001
@@ -112,7 +114,7 @@ class ConditionalINN(PosteriorEstimator):
     history_ : dict of str to list
         "epoch", "train_loss", "validation_loss" (NaN where nothing is held out) and the mean of each loss
         term in that epoch; the mean over the networks that still trained. With a surrogate, passes over fresh
-        pairs and then epochs over the simulations.
+        pairs, then epochs over the simulations with such pairs and without.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int

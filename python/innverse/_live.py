@@ -50,7 +50,7 @@ def stages(settings: Mapping[str, Any]) -> list[Stage]:
     if course is None:
         return [Stage("", count * int(settings["max_iter"]))]
     simulator = course["prior_epochs"] + len(course["n_blocks"]) * course["likelihood_epochs"]
-    posterior = course["passes"] + course["tuning_epochs"]
+    posterior = course["passes"] + 2 * course["tuning_epochs"]
     if count == 1:
         return [Stage("simulator", simulator, alike=False), Stage("posterior", posterior)]
     # Side by side, one is in its first stage while another is in its second.

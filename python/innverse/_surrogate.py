@@ -33,6 +33,10 @@ _LEAST_GAIN, _TOLERANT = 0.003, 10_000
 # Epochs over the simulations afterwards, at most, their learning rate as a share of the usual one, and epochs
 # without improvement before it falls: they overfit as soon as they no longer help.
 _TUNING_EPOCHS, _TUNING_RATE, _TUNING_PATIENCE = 20, 0.1, 4
+# At first there are fresh pairs among the simulations, so many for each of them: alone they make a network
+# overconfident. Alone they follow, and are kept where rows held out gain more than so much in nats over the
+# root of their number: the error of their mean loss if that of single rows changes by as much.
+_FRESH_SHARE, _TUNING_GAIN = 0.5, 0.5
 
 
 def course(rows: int, max_iter: int | None) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
     rows : int
         Number of simulations.
     max_iter : int or None
-        Epochs over the simulations, and passes over fresh pairs, where the user limits them.
+        Epochs over the simulations, and passes over fresh pairs, of each stage where the user limits them.
 
     Returns
     -------
@@ -71,4 +75,6 @@ def course(rows: int, max_iter: int | None) -> dict[str, Any]:
         "tuning_epochs": int(min(_TUNING_EPOCHS, most)),
         "tuning_patience": _TUNING_PATIENCE,
         "tuning_rate": _TUNING_RATE,
+        "fresh_share": _FRESH_SHARE,
+        "tuning_gain": _TUNING_GAIN,
     }

@@ -120,6 +120,8 @@ struct SurrogateSettings {
     tuning_epochs: usize,
     tuning_patience: usize,
     tuning_rate: f64,
+    fresh_share: f64,
+    tuning_gain: f64,
 }
 
 impl From<SurrogateSettings> for surrogate::Course {
@@ -140,6 +142,8 @@ impl From<SurrogateSettings> for surrogate::Course {
             tuning_epochs: settings.tuning_epochs,
             tuning_patience: settings.tuning_patience,
             tuning_rate: settings.tuning_rate,
+            fresh_share: settings.fresh_share,
+            tuning_gain: settings.tuning_gain,
         }
     }
 }

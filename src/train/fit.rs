@@ -128,6 +128,30 @@ pub struct Outcome {
     pub held_out: Vec<usize>,
 }
 
+impl Outcome {
+    /// Whether it ended by itself.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.ending, Ending::Completed | Ending::Stopped)
+    }
+
+    /// Appends another fit that goes on where this one ended.
+    pub fn go_on(
+        &mut self,
+        fit: impl FnOnce(&mut dyn FnMut(&Epoch)) -> Self,
+        report: &mut dyn FnMut(&Epoch),
+    ) {
+        let done = self.history.len();
+        let renumbered = |epoch: &Epoch| Epoch { number: epoch.number + done, ..epoch.clone() };
+        let next = fit(&mut |epoch| report(&renumbered(epoch)));
+        self.history.extend(next.history.iter().map(renumbered));
+        if next.best_epoch > 0 {
+            self.best_epoch = done + next.best_epoch;
+        }
+        self.best_loss = next.best_loss;
+        self.ending = next.ending;
+    }
+}
+
 /// Weight decay times rows at the start of a fit whose penalty falls: a prior on the weights counts less the more data
 /// there are. From there it falls exponentially, and the rows held out tell how far it should have.
 pub const FIRST_PENALTY: f64 = 1000.0;
@@ -339,11 +363,12 @@ impl<T: Real> Loop<'_, '_, T> {
         epoch: usize,
     ) -> Option<Vec<f64>> {
         let made = self.fresh.as_mut().map(|make| make(self.step));
-        let all: Vec<usize>;
+        let mut all: Vec<usize>;
         let (data, rows) = match &made {
             Some((x, y)) => {
                 let data = Data { x, y, ..self.data };
                 all = (0..data.rows()).collect();
+                order(&mut all, self.settings.seed, self.step);
                 (data, &all[..])
             }
             None => (self.data, rows),

@@ -36,6 +36,16 @@ impl<'a, T> Data<'a, T> {
     }
 }
 
+impl<T: Clone> Data<'_, T> {
+    /// Appends some of its rows to others of x and y.
+    pub fn append_rows(&self, rows: &[usize], x: &mut Vec<T>, y: &mut Vec<T>) {
+        for &row in rows {
+            x.extend_from_slice(self.x_row(row));
+            y.extend_from_slice(self.y_row(row));
+        }
+    }
+}
+
 /// The rows of a batch, among all those of its epoch or of the part that is held out.
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
