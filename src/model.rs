@@ -357,7 +357,7 @@ impl Model {
     }
 
     /// Draws from now on as widely as the latent variables of these rows are spread, which no weight was fitted to.
-    pub fn fit_spread(&mut self, x: ArrayView2<f64>, y: ArrayView2<f64>, held_out: &[usize]) -> Result<()> {
+    pub fn widen(&mut self, x: ArrayView2<f64>, y: ArrayView2<f64>, held_out: &[usize]) -> Result<()> {
         if held_out.is_empty() {
             return Ok(());
         }
