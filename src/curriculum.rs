@@ -1,7 +1,7 @@
 //! Training on what a learned simulator makes, on the simulations, and on both.
 
 use crate::model::Model;
-use crate::random::Purpose;
+use crate::random::{Purpose, permutation};
 use crate::surrogate::{self, Surrogate};
 use crate::train::fit::{self, Epoch, Fresh, Outcome, Supply, fit};
 use crate::train::objective::{Data, Objective};
@@ -70,13 +70,14 @@ impl<'a> Curriculum<'a> {
     }
 
     fn on_both(&mut self, report: &mut dyn FnMut(&Epoch)) -> Outcome {
-        let (data, pairs) = (self.data, self.pairs());
+        let (data, pairs, seed) = (self.data, self.pairs(), self.settings.seed);
         let (_, simulations) = fit::split(data.rows(), self.settings);
         let fresh = (self.surrogate.course.fresh_share * simulations.len() as f64).round() as usize;
         let mut mixed = |step| {
             let (mut x, mut y) = pairs(fresh, step);
             data.append_rows(&simulations, &mut x, &mut y);
-            (x, y)
+            let all = Data { x: &x, y: &y, ..data };
+            all.in_order(&permutation(all.rows(), &mut seed.stream(Purpose::Order, step)))
         };
         self.tune(Some(&mut mixed), report)
     }

@@ -363,12 +363,11 @@ impl<T: Real> Loop<'_, '_, T> {
         epoch: usize,
     ) -> Option<Vec<f64>> {
         let made = self.fresh.as_mut().map(|make| make(self.step));
-        let mut all: Vec<usize>;
+        let all: Vec<usize>;
         let (data, rows) = match &made {
             Some((x, y)) => {
                 let data = Data { x, y, ..self.data };
                 all = (0..data.rows()).collect();
-                order(&mut all, self.settings.seed, self.step);
                 (data, &all[..])
             }
             None => (self.data, rows),
