@@ -66,6 +66,7 @@ impl<'a> Curriculum<'a> {
             ..self.shared()
         };
         let pairs = self.pairs();
+        // Network by network, as they are drawn: shuffled, they taught some problems less (docs/choices.md).
         self.fit(Some(&mut |step| pairs(course.rows, step)), &settings, report)
     }
 
