@@ -2,13 +2,11 @@
 //! tiles form fixed groups, a group is worked through in order by one thread, and sums over groups are
 //! taken in the order of the groups.
 
-use crate::kernels::update::sum_of_parts;
 use crate::kernels::{ROWS, Real};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Groups a batch is cut into at most: the most threads that can help, and the number of gradients kept.
-const GROUPS: usize = 8;
+pub const GROUPS: usize = 8;
 /// Groups that any batch is cut into, as far as it has tiles.
 const FEWEST_GROUPS: usize = 4;
 /// Tiles of a group in larger batches. Each group sets a gradient to zero and has it summed in the end, which takes
@@ -137,20 +135,6 @@ pub fn by_groups<S>(mut slots: &mut [S]) -> Vec<&mut [S]> {
     let take =
         |group| slots.split_off_mut(..tiles_of(group, tiles).len()).expect("the groups share out the tiles");
     (0..groups(tiles)).map(take).collect()
-}
-
-/// Scalars that one thread sums over all groups at a time.
-const REDUCTION_CHUNK: usize = 4096;
-
-/// `sum = parts[0] + parts[1] + ...`, in that order, whatever the threads; at most one part for each group.
-pub fn ordered_sum<T: Real>(sum: &mut [T], parts: &[&[T]]) {
-    sum.par_chunks_mut(REDUCTION_CHUNK).enumerate().for_each(|(i, chunk)| {
-        let range = i * REDUCTION_CHUNK..i * REDUCTION_CHUNK + chunk.len();
-        // There are at most GROUPS of them.
-        let mut own: [&[T]; GROUPS] = [&[]; GROUPS];
-        own.iter_mut().zip(parts).for_each(|(own, part)| *own = &part[range.clone()]);
-        sum_of_parts(chunk, &own[..parts.len()]);
-    });
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Arithmetic on all parameters at once: sums of gradients, their square, and a step of Adam.
+//! Arithmetic on all parameters at once: sums of gradients with their squares, and a step of Adam.
 
 use super::dispatch::{Kernel, dispatch};
 use super::real::Real;
@@ -28,10 +28,11 @@ fn store<T: Real, V: Vector<T>>(vector: V, to: &mut [T], start: usize) {
     }
 }
 
-/// `sum = parts[0] + parts[1] + ...`, in that order; all have the same length.
-pub fn sum_of_parts<T: Real>(sum: &mut [T], parts: &[&[T]]) {
+/// `sum = parts[0] + parts[1] + ...`, in that order; all have the same length. Returns the sum of its squares, in an
+/// order that depends on the length and the instruction set only.
+pub fn sum_of_parts<T: Real>(sum: &mut [T], parts: &[&[T]]) -> f64 {
     assert!(parts.iter().all(|part| part.len() == sum.len()));
-    dispatch(SumOfParts { sum, parts });
+    dispatch(SumOfParts { sum, parts })
 }
 
 struct SumOfParts<'a, T> {
@@ -40,39 +41,19 @@ struct SumOfParts<'a, T> {
 }
 
 impl<T: Real> Kernel<T> for SumOfParts<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector<T>>(self) {
-        for start in (0..self.sum.len()).step_by(V::LANES) {
-            let mut parts = self.parts.iter();
-            let first = parts.next().map_or(V::splat(T::zero()), |part| load(part, start));
-            let total = parts.fold(first, |total, part| total.add(load(part, start)));
-            store(total, self.sum, start);
-        }
-    }
-}
-
-/// The sum of squares, in an order that depends on the length and the instruction set only.
-pub fn sum_of_squares<T: Real>(values: &[T]) -> f64 {
-    dispatch(SumOfSquares { values })
-}
-
-struct SumOfSquares<'a, T> {
-    values: &'a [T],
-}
-
-impl<T: Real> Kernel<T> for SumOfSquares<'_, T> {
     type Output = f64;
 
     #[inline(always)]
     fn run<V: Vector<T>>(self) -> f64 {
-        let mut total = V::splat(T::zero());
-        for start in (0..self.values.len()).step_by(V::LANES) {
-            let values: V = load(self.values, start);
-            total = values.mul_add(values, total);
+        let mut squares = V::splat(T::zero());
+        for start in (0..self.sum.len()).step_by(V::LANES) {
+            let mut parts = self.parts.iter();
+            let first = parts.next().map_or(V::splat(T::zero()), |part| load(part, start));
+            let total = parts.fold(first, |total, part| total.add(load(part, start)));
+            squares = total.mul_add(total, squares);
+            store(total, self.sum, start);
         }
-        total.sum().to_double()
+        squares.sum().to_double()
     }
 }
 
@@ -89,24 +70,31 @@ pub struct AdamStep<T> {
     pub epsilon: T,
     /// Factor of the parameter that is added to its gradient.
     pub decay: T,
+    /// Factor of the gradient.
+    pub scale: T,
     /// Bound of every element of the gradient.
     pub clamp: T,
+    /// Share of the new parameters in their average.
+    pub share: T,
 }
 
 /// What a step changes and what it reads, all of the same length; `rates` are factors of the learning rate.
 pub struct Moving<'a, T> {
     /// Parameters, first and second moments.
     pub changed: [&'a mut [T]; 3],
+    /// The average of the parameters, where there is one.
+    pub average: Option<&'a mut [T]>,
     /// The gradient.
     pub gradient: &'a [T],
     /// Factors of the rate, one for each parameter.
     pub rates: &'a [T],
 }
 
-/// Moves parameters one step downhill.
+/// Moves parameters one step downhill, and their average after them.
 pub fn adam<T: Real>(step: AdamStep<T>, moving: Moving<T>) {
     let len = moving.gradient.len();
     assert!(moving.rates.len() == len && moving.changed.iter().all(|part| part.len() == len));
+    assert!(moving.average.as_ref().is_none_or(|average| average.len() == len));
     dispatch(AdamKernel { step, moving });
 }
 
@@ -120,21 +108,27 @@ impl<T: Real> Kernel<T> for AdamKernel<'_, T> {
 
     #[inline(always)]
     fn run<V: Vector<T>>(self) {
-        let Moving { changed: [parameters, first, second], gradient, rates } = self.moving;
-        let AdamStep { betas: (b1, b2), rate, root, epsilon, decay, clamp } = self.step;
+        let Moving { changed: [parameters, first, second], mut average, gradient, rates } = self.moving;
+        let AdamStep { betas: (b1, b2), rate, root, epsilon, decay, scale, clamp, share } = self.step;
         let [new_1, new_2] = [b1, b2].map(|beta| V::splat(T::one() - beta));
         let [b1, b2, rate, root, epsilon, decay] = [b1, b2, rate, root, epsilon, decay].map(V::splat);
         let (lowest, highest) = (V::splat(-clamp), V::splat(clamp));
+        let [scale, share] = [scale, share].map(V::splat);
         for start in (0..gradient.len()).step_by(V::LANES) {
             let parameter: V = load(parameters, start);
-            let g = load::<T, V>(gradient, start).min(highest).max(lowest);
+            let g = load::<T, V>(gradient, start).mul(scale).min(highest).max(lowest);
             let g = decay.mul_add(parameter, g);
             let m = new_1.mul_add(g, b1.mul(load(first, start)));
             let v = new_2.mul(g).mul_add(g, b2.mul(load(second, start)));
             let step = load::<T, V>(rates, start).mul(rate).mul(m).div(v.sqrt().mul_add(root, epsilon));
-            store(parameter.sub(step), parameters, start);
+            let parameter = parameter.sub(step);
+            store(parameter, parameters, start);
             store(m, first, start);
             store(v, second, start);
+            if let Some(average) = average.as_deref_mut() {
+                let before: V = load(average, start);
+                store(before.add(share.mul(parameter.sub(before))), average, start);
+            }
         }
     }
 }
@@ -158,11 +152,11 @@ mod tests {
                 let parts: Vec<Vec<f64>> = (0..3).map(|i| random(len, i)).collect();
                 let parts: Vec<&[f64]> = parts.iter().map(|part| &part[..]).collect();
                 let mut sum = vec![9.0; len];
-                sum_of_parts(&mut sum, &parts);
+                let square = sum_of_parts(&mut sum, &parts);
                 assert!((0..len).all(|i| sum[i] == parts[0][i] + parts[1][i] + parts[2][i]));
                 let squares: f64 = sum.iter().map(|s| s * s).sum();
-                assert!((sum_of_squares(&sum) - squares).abs() <= 1e-13 * squares);
-                sum_of_parts(&mut sum, &[]);
+                assert!((square - squares).abs() <= 1e-13 * squares);
+                assert_eq!(sum_of_parts(&mut sum, &[]), 0.0);
                 assert!(sum.iter().all(|&s| s == 0.0));
             }
         });

@@ -8,6 +8,7 @@
 //! points of a step cover their space evenly, which takes most of their share out of the noise of both MMDs. A sixth
 //! makes a step shorter: it reconstructs only some of its rows.
 
+use super::gradient::Gradient;
 use super::objective::{Data, Noise, Objective, Rows, add_noise, gather};
 use super::schedule::decayed;
 use crate::flow::chain::Chain;
@@ -17,7 +18,7 @@ use crate::layout::Layout;
 use crate::loss::fit::squared_error;
 use crate::loss::mmd::{MeanKernel, mmd_gradient};
 use crate::random::{EvenNormals, Stream, normal};
-use crate::tiles::{Batch, by_groups, groups, ordered_sum, rows_of_tile, tiles_of};
+use crate::tiles::{Batch, by_groups, groups, rows_of_tile, tiles_of};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -300,7 +301,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     }
 
     /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
-    fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut [T]) {
+    fn backward(&mut self, parameters: &[T], rows: usize, ramp: f64, gradient: &mut Gradient<T>) {
         let tiles = rows.div_ceil(ROWS);
         let (chain, layout, keep) = (self.chain, self.layout, self.keep);
         let z_factor = T::of(self.settings.z_weight);
@@ -318,7 +319,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             },
         );
         let parts: Vec<&[T]> = self.workers[..groups(tiles)].iter().map(|w| &w.gradient[..]).collect();
-        ordered_sum(gradient, &parts);
+        gradient.sum(&parts);
     }
 }
 
@@ -523,7 +524,7 @@ impl<T: Real> Objective<T> for Bidirectional<'_, T> {
         rows: &Rows,
         noise: Noise,
         progress: f64,
-        gradient: &mut [T],
+        gradient: &mut Gradient<T>,
     ) -> Vec<f64> {
         let terms = self.terms_at(parameters, data, rows, noise, progress);
         self.backward(parameters, rows.batch().len(), self.ramp(progress), gradient);
@@ -715,7 +716,7 @@ mod tests {
         let order: Vec<usize> = (0..total).rev().collect();
         let rows = Rows { all: &order, batch: 10..10 + ROWS_OF_DATA };
         let mut objective = Bidirectional::new(&chain, LAYOUT, settings.clone(), Keep::States, ROWS_OF_DATA);
-        let mut gradient = vec![0.0; parameters.len()];
+        let mut gradient = Gradient::zeros(parameters.len());
         let terms = objective.gradient(&parameters, &data, &rows, NOISE, PROGRESS, &mut gradient);
         check_reference(&objective, &x, &rows);
         let fixed = fixed(&objective, &Network { chain: &chain, parameters: &parameters }, settings);
@@ -734,9 +735,9 @@ mod tests {
             let wanted = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
             parameters[i] = original;
             assert!(
-                (gradient[i] - wanted).abs() < 1e-6 * wanted.abs().max(1.0),
+                (gradient.values()[i] - wanted).abs() < 1e-6 * wanted.abs().max(1.0),
                 "{i}: {} {wanted}",
-                gradient[i]
+                gradient.values()[i]
             );
         }
     }

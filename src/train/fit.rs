@@ -1,8 +1,9 @@
 //! The training loop, for any objective.
 
 use super::average::Average;
+use super::gradient::Gradient;
 use super::objective::{Data, Noise, Objective, Rows};
-use super::optimizer::{Adam, Limiter, Moments};
+use super::optimizer::{Adam, Descent, Limiter, Moments};
 use super::schedule::{COOLING_FROM, Course, decayed};
 use crate::kernels::Real;
 use crate::random::{Purpose, Seed, permutation};
@@ -373,7 +374,7 @@ impl<T: Real> Loop<'_, '_, T> {
             None => (self.data, rows),
         };
         let mut sums = vec![0.0; self.objective.terms().len()];
-        let mut gradient = vec![T::zero(); parameters.len()];
+        let mut gradient = Gradient::zeros(parameters.len());
         let batches = batches(rows.len(), self.settings.batch_size);
         for batch in 0..batches {
             if self.stop.load(Ordering::Relaxed) {
@@ -386,7 +387,6 @@ impl<T: Real> Loop<'_, '_, T> {
             if !terms.iter().all(|term| term.is_finite()) {
                 return Some(vec![f64::NAN; sums.len()]);
             }
-            self.limiter.limit(&mut gradient);
             let rate = match self.settings.schedule {
                 // In the middle of the step: at its start, the first one of all would change nothing.
                 Schedule::Course => {
@@ -397,10 +397,10 @@ impl<T: Real> Loop<'_, '_, T> {
             };
             let adam =
                 Adam { weight_decay: self.weight_decay(progress, rows.all.len()), ..self.settings.adam };
-            moments.step(&adam, rate, &self.rates, parameters, &gradient);
-            if let Some(average) = average {
-                average.follow(parameters, batches as f64);
-            }
+            let scale = self.limiter.scale(gradient.norm());
+            let descent = Descent { adam, rate, rates: &self.rates, gradient: &gradient, scale };
+            let average = average.as_mut().map(|average| average.next(batches as f64));
+            moments.step(&descent, parameters, average);
             sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += term / batches as f64);
             self.step += 1;
         }

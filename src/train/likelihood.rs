@@ -5,6 +5,7 @@
 //! Padding counts like y: normal with mean zero and its own noise, on either side. The noise on y starts large and
 //! falls: from the start at its last value, the exact y would drown everything else.
 
+use super::gradient::Gradient;
 use super::objective::{Data, Noise, Objective, Rows, add_noise, gather};
 use super::schedule::decayed;
 use crate::flow::chain::Chain;
@@ -13,7 +14,7 @@ use crate::kernels::{ROWS, Real};
 use crate::layout::Layout;
 use crate::loss::likelihood::normal_nll;
 use crate::random::Stream;
-use crate::tiles::{groups, ordered_sum, tiles_of};
+use crate::tiles::{groups, tiles_of};
 use rayon::prelude::*;
 
 /// Noise of the objective, in standardised units.
@@ -186,12 +187,12 @@ impl<T: Real> Objective<T> for Likelihood<'_, T> {
         rows: &Rows,
         noise: Noise,
         progress: f64,
-        gradient: &mut [T],
+        gradient: &mut Gradient<T>,
     ) -> Vec<f64> {
         let terms = self.run(parameters, data, rows.batch(), noise, progress, true);
         let used = groups(rows.batch().len().div_ceil(ROWS));
         let parts: Vec<&[T]> = self.workers[..used].iter().map(|w| &w.gradient[..]).collect();
-        ordered_sum(gradient, &parts);
+        gradient.sum(&parts);
         terms
     }
 
@@ -246,7 +247,7 @@ mod tests {
             let rows: Vec<usize> = (0..ROWS_OF_DATA).rev().collect();
             for keep in [Keep::Activations, Keep::Result] {
                 let mut objective = Likelihood::new(&chain, layout, SETTINGS, keep, ROWS_OF_DATA);
-                let mut gradient = vec![f64::NAN; parameters.len()];
+                let mut gradient = Gradient::zeros(parameters.len());
                 let terms = objective.gradient(
                     &parameters,
                     &data,
@@ -276,7 +277,7 @@ mod tests {
                     let wanted =
                         (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h);
                     assert!(
-                        (gradient[i] - wanted).abs() < 1e-7 * wanted.abs().max(1.0),
+                        (gradient.values()[i] - wanted).abs() < 1e-7 * wanted.abs().max(1.0),
                         "{layout:?}, {keep:?}, {i}"
                     );
                 }

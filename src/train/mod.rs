@@ -3,6 +3,7 @@
 pub mod average;
 pub mod bidirectional;
 pub mod fit;
+pub mod gradient;
 pub mod likelihood;
 pub mod objective;
 pub mod optimizer;

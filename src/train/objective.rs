@@ -1,5 +1,6 @@
 //! What a fit minimises, as the training loop sees it.
 
+use super::gradient::Gradient;
 use crate::flow::Invertible;
 use crate::flow::chain::Chain;
 use crate::kernels::{ROWS, Real};
@@ -124,7 +125,7 @@ pub trait Objective<T: Real> {
         rows: &Rows,
         noise: Noise,
         progress: f64,
-        gradient: &mut [T],
+        gradient: &mut Gradient<T>,
     ) -> Vec<f64>;
     /// Whether all terms count fully by now, so that early stopping makes sense.
     fn settled(&self, progress: f64) -> bool;

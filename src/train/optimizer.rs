@@ -1,7 +1,9 @@
 //! Adam (Kingma & Ba 2015, arXiv 1412.6980) with an L2 penalty and gradients clamped element by element.
 
+use super::average::Following;
+use super::gradient::{CHUNK, Gradient};
 use crate::kernels::Real;
-use crate::kernels::update::{self, AdamStep, Moving, sum_of_squares};
+use crate::kernels::update::{self, AdamStep, Moving};
 use rayon::prelude::*;
 
 /// Constants of the optimizer.
@@ -34,8 +36,19 @@ pub struct Moments<T> {
     steps: u64,
 }
 
-/// Parameters that one thread updates at a time.
-pub(super) const CHUNK: usize = 4096;
+/// What one step downhill needs to know.
+pub struct Descent<'a, T> {
+    /// Constants of the optimizer.
+    pub adam: Adam,
+    /// The learning rate.
+    pub rate: f64,
+    /// Factors of the rate, one for each parameter.
+    pub rates: &'a [T],
+    /// The gradient.
+    pub gradient: &'a Gradient<T>,
+    /// Factor of the gradient.
+    pub scale: f64,
+}
 
 impl<T: Real> Moments<T> {
     /// Moments before the first step.
@@ -68,8 +81,10 @@ impl<T: Real> Moments<T> {
         self.first.is_empty()
     }
 
-    /// One step downhill.
-    pub fn step(&mut self, adam: &Adam, rate: f64, rates: &[T], parameters: &mut [T], gradient: &[T]) {
+    /// One step downhill, and the average of the parameters, where there is one, after it.
+    pub fn step(&mut self, descent: &Descent<T>, parameters: &mut [T], average: Option<Following<T>>) {
+        let Descent { adam, rate, rates, gradient, scale } = descent;
+        let (average, share) = average.map_or((None, 0.0), |next| (Some(next.weights), next.share));
         self.steps += 1;
         let bias_1 = 1.0 - adam.beta_1.powf(self.steps as f64);
         let bias_2 = 1.0 - adam.beta_2.powf(self.steps as f64);
@@ -79,15 +94,20 @@ impl<T: Real> Moments<T> {
             root: T::of(bias_2.sqrt().recip()),
             epsilon: T::of(adam.epsilon),
             decay: T::of(adam.weight_decay),
+            scale: T::of(*scale),
             clamp: T::of(adam.clamp),
+            share: T::of(share),
         };
         let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
-        let read = gradient.par_chunks(CHUNK).zip(rates.par_chunks(CHUNK));
-        parameters.par_chunks_mut(CHUNK).zip(moments).zip(read).for_each(
-            |((parameters, (first, second)), (gradient, rates))| {
-                update::adam(step, Moving { changed: [parameters, first, second], gradient, rates });
-            },
-        );
+        let read = gradient.values().par_chunks(CHUNK).zip(rates.par_chunks(CHUNK));
+        let chunks = parameters.par_chunks_mut(CHUNK).zip(moments).zip(read);
+        let update = |((parameters, (first, second)), (gradient, rates)), average| {
+            update::adam(step, Moving { changed: [parameters, first, second], average, gradient, rates });
+        };
+        match average.map(|average| average.par_chunks_mut(CHUNK)) {
+            None => chunks.for_each(|chunk| update(chunk, None)),
+            Some(average) => chunks.zip(average).for_each(|(chunk, own)| update(chunk, Some(own))),
+        }
     }
 }
 
@@ -106,24 +126,14 @@ const LIMIT: f64 = 2.0;
 const NORM_RATE: f64 = 0.05;
 
 impl Limiter {
-    /// Scales the gradient where its norm is beyond the limit.
-    pub fn limit<T: Real>(&mut self, gradient: &mut [T]) {
-        let norm = norm(gradient);
+    /// The factor of a gradient with this norm: less than one where that is beyond the limit.
+    pub fn scale(&mut self, norm: f64) -> f64 {
         let limit = LIMIT * self.mean.unwrap_or(norm);
         let kept = norm.min(limit);
-        if norm > limit {
-            let factor = T::of(limit / norm);
-            gradient.par_chunks_mut(CHUNK).flatten_iter().for_each(|g| *g = *g * factor);
-        }
         let mean = self.mean.unwrap_or(kept);
         self.mean = Some(mean + NORM_RATE * (kept - mean));
+        if norm > limit { limit / norm } else { 1.0 }
     }
-}
-
-/// Euclidean norm, summed in the order of fixed chunks.
-fn norm<T: Real>(gradient: &[T]) -> f64 {
-    let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(sum_of_squares).collect();
-    sums.iter().sum::<f64>().sqrt()
 }
 
 #[cfg(test)]
@@ -133,33 +143,37 @@ mod tests {
     #[test]
     fn the_limiter_scales_outliers_only() {
         let mut limiter = Limiter::default();
-        let mut gradient = vec![3.0f64, 4.0];
-        limiter.limit(&mut gradient);
-        assert_eq!(gradient, [3.0, 4.0]);
-        let mut outlier = vec![0.0, 1e6];
-        limiter.limit(&mut outlier);
-        assert_eq!(outlier, [0.0, 10.0]);
-        let mut small = vec![0.1, 0.0];
-        limiter.limit(&mut small);
-        assert_eq!(small, [0.1, 0.0]);
+        assert_eq!(limiter.scale(0.0), 1.0);
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.scale(5.0), 1.0);
+        assert_eq!(limiter.scale(1e6), 10.0 / 1e6);
+        assert_eq!(limiter.scale(0.1), 1.0);
     }
 
-    /// The recursion of the paper, written out in plain scalars.
+    /// The recursion of the paper, written out in plain scalars; the average of the parameters follows it.
     #[test]
     fn follows_the_published_recursion() {
         let adam = Adam { weight_decay: 0.1, clamp: 2.0, ..Adam::default() };
-        let (mut p, mut m, mut v) = (1.5f64, 0.0, 0.0);
-        let mut parameters = [1.5f64];
-        let mut moments = Moments::new(1);
+        let (mut p, mut m, mut v, mut mean) = (1.5f64, 0.0, 0.0, 1.5);
+        let (mut parameters, mut unwatched) = ([1.5f64], [1.5f64]);
+        let (mut moments, mut same) = (Moments::new(1), Moments::new(1));
+        let mut average = [1.5f64];
+        let (mut summed, scale, share) = (Gradient::zeros(1), 0.9, 0.25);
         for (t, gradient) in [0.3, -5.0, 2.5, 0.0].into_iter().enumerate() {
-            let g = f64::clamp(gradient, -2.0, 2.0) + 0.1 * p;
+            let g = f64::clamp(0.9 * gradient, -2.0, 2.0) + 0.1 * p;
             m = 0.8 * m + 0.2 * g;
             v = 0.9 * v + 0.1 * g * g;
             let t = t as i32 + 1;
             let (m_hat, v_hat) = (m / (1.0 - 0.8f64.powi(t)), v / (1.0 - 0.9f64.powi(t)));
             p -= 0.01 * m_hat / (v_hat.sqrt() + 1e-6);
-            moments.step(&adam, 0.01, &[1.0], &mut parameters, &[gradient]);
+            mean += 0.25 * (p - mean);
+            summed.sum(&[&[gradient - 1.0], &[1.0]]);
+            let descent = Descent { adam, rate: 0.01, rates: &[1.0], gradient: &summed, scale };
+            moments.step(&descent, &mut parameters, Some(Following { weights: &mut average, share }));
+            same.step(&descent, &mut unwatched, None);
             assert!((parameters[0] - p).abs() < 1e-12, "step {t}");
+            assert!((average[0] - mean).abs() < 1e-12, "step {t}");
+            assert_eq!(unwatched, parameters);
         }
     }
 }
