@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::random::{Purpose, permutation};
 use crate::surrogate::{self, Surrogate};
-use crate::train::fit::{self, Epoch, Fresh, Outcome, Supply, fit};
+use crate::train::fit::{self, Epoch, Fresh, Made, Outcome, Supply, fit};
 use crate::train::objective::{Data, Objective};
 use crate::train::optimizer::Moments;
 use std::sync::atomic::AtomicBool;
@@ -67,7 +67,12 @@ impl<'a> Curriculum<'a> {
         };
         let pairs = self.pairs();
         // Network by network, as they are drawn: shuffled, they taught some problems less (docs/choices.md).
-        self.fit(Some(&mut |step| pairs(course.rows, step)), &settings, report)
+        let mut drawn = |step| {
+            let (x, y) = pairs(course.rows, step);
+            let order = (0..x.len() / data.x_columns).collect();
+            Made { x, y, order }
+        };
+        self.fit(Some(&mut drawn), &settings, report)
     }
 
     fn on_both(&mut self, report: &mut dyn FnMut(&Epoch)) -> Outcome {
@@ -77,8 +82,8 @@ impl<'a> Curriculum<'a> {
         let mut mixed = |step| {
             let (mut x, mut y) = pairs(fresh, step);
             data.append_rows(&simulations, &mut x, &mut y);
-            let all = Data { x: &x, y: &y, ..data };
-            all.in_order(&permutation(all.rows(), &mut seed.stream(Purpose::Order, step)))
+            let order = permutation(x.len() / data.x_columns, &mut seed.stream(Purpose::Order, step));
+            Made { x, y, order }
         };
         self.tune(Some(&mut mixed), report)
     }

@@ -111,9 +111,9 @@ impl<T: Real> Kernel<T> for AdamKernel<'_, T> {
         let Moving { changed: [parameters, first, second], mut average, gradient, rates } = self.moving;
         let AdamStep { betas: (b1, b2), rate, root, epsilon, decay, scale, clamp, share } = self.step;
         let [new_1, new_2] = [b1, b2].map(|beta| V::splat(T::one() - beta));
-        let [b1, b2, rate, root, epsilon, decay] = [b1, b2, rate, root, epsilon, decay].map(V::splat);
+        let [b1, b2, rate, root] = [b1, b2, rate, root].map(V::splat);
+        let [epsilon, decay, scale, share] = [epsilon, decay, scale, share].map(V::splat);
         let (lowest, highest) = (V::splat(-clamp), V::splat(clamp));
-        let [scale, share] = [scale, share].map(V::splat);
         for start in (0..gradient.len()).step_by(V::LANES) {
             let parameter: V = load(parameters, start);
             let g = load::<T, V>(gradient, start).mul(scale).min(highest).max(lowest);

@@ -48,13 +48,23 @@ pub struct Settings {
 pub struct Supply<'a, T> {
     /// The simulations, whose rows are held out in part.
     pub data: Data<'a, T>,
-    /// Where given, it makes the rows of each pass anew, x and y row by row, and no simulation is trained on; its
-    /// argument is the number of the step that the pass begins with.
+    /// Where given, it makes the rows of each pass anew, and no simulation is trained on; its argument is the number of
+    /// the step that the pass begins with.
     pub fresh: Option<&'a mut Fresh<'a, T>>,
 }
 
 /// Makes the rows of a pass.
-pub type Fresh<'a, T> = dyn FnMut(u64) -> (Vec<T>, Vec<T>) + 'a;
+pub type Fresh<'a, T> = dyn FnMut(u64) -> Made<T> + 'a;
+
+/// The rows of a pass.
+pub struct Made<T> {
+    /// x, row by row.
+    pub x: Vec<T>,
+    /// y, row by row.
+    pub y: Vec<T>,
+    /// The order in which to train on them.
+    pub order: Vec<usize>,
+}
 
 /// Whether a fit is a course from start to end, or a piece of a longer one whose length nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,13 +374,8 @@ impl<T: Real> Loop<'_, '_, T> {
         epoch: usize,
     ) -> Option<Vec<f64>> {
         let made = self.fresh.as_mut().map(|make| make(self.step));
-        let all: Vec<usize>;
         let (data, rows) = match &made {
-            Some((x, y)) => {
-                let data = Data { x, y, ..self.data };
-                all = (0..data.rows()).collect();
-                (data, &all[..])
-            }
+            Some(Made { x, y, order }) => (Data { x, y, ..self.data }, &order[..]),
             None => (self.data, rows),
         };
         let mut sums = vec![0.0; self.objective.terms().len()];

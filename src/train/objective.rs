@@ -38,13 +38,6 @@ impl<'a, T> Data<'a, T> {
 }
 
 impl<T: Clone> Data<'_, T> {
-    /// Some of its rows.
-    pub fn in_order(&self, rows: &[usize]) -> (Vec<T>, Vec<T>) {
-        let (mut x, mut y) = (Vec::new(), Vec::new());
-        self.append_rows(rows, &mut x, &mut y);
-        (x, y)
-    }
-
     /// Appends some of its rows to others of x and y.
     pub fn append_rows(&self, rows: &[usize], x: &mut Vec<T>, y: &mut Vec<T>) {
         for &row in rows {
