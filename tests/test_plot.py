@@ -82,6 +82,7 @@ def test_history_draws_every_loss():
     np.testing.assert_array_equal(lines["fit"].get_ydata(), HISTORY["fit"])
     assert ax.get_yscale() == "log"
     assert ax.get_legend() is not None
+    assert all(tick == round(tick) for tick in ax.get_xticks())  # an epoch and a half is no epoch
 
 
 def test_history_takes_a_model_and_given_axes():
