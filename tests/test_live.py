@@ -251,12 +251,13 @@ def test_curves_are_one_output_that_is_replaced(notebook, monkeypatch, capsys):
     monkeypatch.setattr(_live, "_FIRST", 0.0)
     monkeypatch.setattr(_live, "_SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(_live, "_SHARE", np.inf)
-    drawn = []
+    drawn, ticks = [], []
     draw = _live._Picture._plot
 
     def plot(self, losses, title):
         draw(self, losses, title)
         drawn.append((title, len(losses)))
+        ticks.extend(self._axes.get_xticks())
 
     monkeypatch.setattr(_live._Picture, "_plot", plot)
     model = ConditionalINN(**SMALL, surrogate=True, max_iter=3, verbose=2).fit(X, Y)
@@ -264,6 +265,7 @@ def test_curves_are_one_output_that_is_replaced(notebook, monkeypatch, capsys):
     assert all(picture.startswith(b"\x89PNG") for picture in notebook.pictures)
     assert drawn[-1] == ("posterior", model.n_iter_)
     assert {title for title, _ in drawn} <= {"simulator", "posterior"}
+    assert ticks and all(tick == round(tick) for tick in ticks)  # an epoch and a half is no epoch
 
 
 def test_the_curves_of_an_interrupted_fit_are_complete(notebook, interrupt_at, capsys):

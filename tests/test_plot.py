@@ -82,12 +82,23 @@ def test_history_draws_every_loss():
     np.testing.assert_array_equal(lines["fit"].get_ydata(), HISTORY["fit"])
     assert ax.get_yscale() == "log"
     assert ax.get_legend() is not None
-    assert all(tick == round(tick) for tick in ax.get_xticks())  # an epoch and a half is no epoch
 
 
 def test_history_takes_a_model_and_given_axes():
     _, given = plt.subplots()
     assert plot.history(SimpleNamespace(history_=HISTORY), ax=given) is given
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 16])
+def test_history_marks_whole_epochs(epochs):
+    ax = plot.history({"epoch": range(1, epochs + 1), "train_loss": np.ones(epochs)})
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+def test_history_leaves_ticks_that_were_chosen():
+    _, ax = plt.subplots()
+    ax.set_xticks([0.5, 1.5])
+    np.testing.assert_array_equal(plot.history(HISTORY, ax=ax).get_xticks(), [0.5, 1.5])
 
 
 def test_history_with_a_negative_loss_is_linear():

@@ -186,6 +186,7 @@ class _Picture:
         FigureCanvasAgg(self._figure)
         self._axes = self._figure.add_axes((0.12, 0.16, 0.85, 0.74))
         self._axes.set(xlabel="epoch", ylabel="loss")
+        self._axes.locator_params(axis="x", integer=True, min_n_ticks=1)
         # Kept from picture to picture, which takes half the time of drawing all anew.
         self._lines = [
             self._axes.plot([], [], color=color, markersize=3, label=label)[0]

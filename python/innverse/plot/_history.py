@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ._points import FloatArray
-from ._style import curve_look, legend_below, new_axes
+from ._style import curve_look, legend_below, new_axes, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,8 +46,6 @@ def history(model_or_history: HasHistory | Mapping[str, Sequence[float]], ax: Ax
     """
     epoch, losses = _losses(model_or_history)
     ax = new_axes() if ax is None else ax
-    from matplotlib.ticker import MaxNLocator
-
     terms = [name for name in losses if name not in _TOTALS]
     for i, name in enumerate(terms):
         ax.plot(epoch, losses[name], **curve_look(i), linewidth=1.2, label=_words(name))
@@ -57,7 +55,7 @@ def history(model_or_history: HasHistory | Mapping[str, Sequence[float]], ax: Ax
     if shown.min() > 0:
         ax.set_yscale("log")
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(ax)
     ax.set_ylabel("loss")
     legend_below(ax, columns=2)
     return ax

@@ -60,6 +60,13 @@ def new_axes() -> Any:
     return need("matplotlib.pyplot").subplots(layout="constrained")[1]
 
 
+def whole_ticks(ax: Axes) -> None:
+    """Mark whole numbers only along x; ticks that someone chose, or those of a logarithmic axis, stay."""
+    locator = ax.xaxis.get_major_locator()
+    if isinstance(locator, need("matplotlib.ticker").MaxNLocator):
+        locator.set_params(integer=True, min_n_ticks=1)  # else it falls back on fractions
+
+
 def new_square_axes() -> Any:
     """Return the axes of a new figure that has room beside a square for a legend."""
     return need("matplotlib.pyplot").subplots(figsize=_SQUARE_INCHES, layout="constrained")[1]
