@@ -75,7 +75,9 @@ def test_an_interrupt_keeps_the_best_weights(estimator, interrupt_at):
 
 def test_a_surrogate_fit_interrupted_in_the_posterior_keeps_it(interrupt_at):
     # Slow enough for the interrupt to come in time.
-    model = ConditionalINN(**{**SMALL, "hidden_layer_sizes": (128, 128)}, surrogate=True, max_iter=60)
+    model = ConditionalINN(
+        **{**SMALL, "hidden_layer_sizes": (128, 128)}, surrogate=True, n_estimators=1, max_iter=60
+    )
     reports = interrupt_at(lambda reports: reports.count(1) > SIMULATOR_NETWORKS)
     interrupted(model, r"interrupted; the weights of epoch \d+ are kept")
     assert reports.count(1) == SIMULATOR_NETWORKS + 1
@@ -83,7 +85,7 @@ def test_a_surrogate_fit_interrupted_in_the_posterior_keeps_it(interrupt_at):
 
 
 def test_a_surrogate_fit_interrupted_in_the_simulator_has_nothing_to_keep(interrupt_at):
-    model = ConditionalINN(**PATIENT, surrogate=True)
+    model = ConditionalINN(**PATIENT, surrogate=True, n_estimators=1)
     interrupt_at(lambda reports: len(reports) == 5)
     with pytest.raises(KeyboardInterrupt, match="nothing to keep"):
         model.fit(X, Y)
@@ -173,7 +175,7 @@ def test_the_bar_of_an_interrupted_fit_stops_where_it_was(verbose, interrupt_at,
         (INN(**SMALL, max_iter=3), [""]),
         (INN(**SMALL, n_estimators=3, max_iter=3), [""]),
         (INN(**SMALL, learning_rate_init=1e-6, n_iter_no_change=1, max_iter=2000), [""]),
-        (ConditionalINN(**SMALL, surrogate=True, max_iter=5), ["simulator", "posterior"]),
+        (ConditionalINN(**SMALL, surrogate=True, n_estimators=1, max_iter=5), ["simulator", "posterior"]),
         (ConditionalINN(**SMALL, surrogate=True, n_estimators=2, max_iter=5), [""]),
     ],
 )
@@ -260,7 +262,7 @@ def test_curves_are_one_output_that_is_replaced(notebook, monkeypatch, capsys):
         ticks.extend(self._axes.get_xticks())
 
     monkeypatch.setattr(_live._Picture, "_plot", plot)
-    model = ConditionalINN(**SMALL, surrogate=True, max_iter=3, verbose=2).fit(X, Y)
+    model = ConditionalINN(**SMALL, surrogate=True, n_estimators=1, max_iter=3, verbose=2).fit(X, Y)
     assert len(notebook.pictures) == len(drawn) > 2
     assert all(picture.startswith(b"\x89PNG") for picture in notebook.pictures)
     assert drawn[-1] == ("posterior", model.n_iter_)

@@ -75,6 +75,12 @@ def test_few_simulations_get_more_networks():
     assert INN(**{**SMALL, "max_iter": 1}).fit(*simulate(500, 1)).n_estimators_ == 1
 
 
+@pytest.mark.parametrize(("rows", "size"), [(300, 2), (1499, 2), (1500, 1)])
+def test_with_a_surrogate_fewer_simulations_than_1500_get_two_networks(rows, size):
+    model = ConditionalINN(**{**SMALL, "max_iter": 1}, surrogate=True).fit(*simulate(rows, 1))
+    assert model.n_estimators_ == size
+
+
 def test_the_report_says_what_can_be_recovered(ensemble, capsys):
     verdict = ensemble.report()
     printed = capsys.readouterr().out

@@ -33,7 +33,8 @@ class ConditionalINN(PosteriorEstimator):
     n_estimators : int or None, default=None
         Networks that are trained side by side, from different seeds and with different rows held out, and
         sampled as one mixture with one density: better, and less overconfident, where simulations are few.
-        None is 1 with a surrogate, and else 20,000 / rows, at least 1 and at most 5.
+        None is 1 with a surrogate, but 2 with fewer than 1,500 rows, and without one 20,000 / rows, at least
+        1 and at most 5.
     bounds : sequence of (low, high) or None, default=None
         Where the prior of each column of x ends; None or infinity where it does not, one pair alone for all
         columns. Samples never leave it, `log_prob` accounts for it and is -inf outside. A column between two

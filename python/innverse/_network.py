@@ -57,6 +57,11 @@ _BATCH_LIMITS = (50, 1000)
 # network makes of the chance of its simulations matters where they are few.
 _ROWS_PER_ENSEMBLE = 20_000
 _ENSEMBLE_LIMITS = (1, 5)
+# With a surrogate one network has as much to learn from as it could wish for, but the surrogate's own errors
+# are those of few simulations: two networks, each with its own, with fewer than so many. With 1,000 that
+# gains in log density on every task of benchmarks/tasks.py and takes away overconfidence; with 2,500
+# regions become too large.
+_TWO_NETWORKS_BELOW = 1500
 # From so many simulations on there is more to learn than small networks hold.
 MANY = 20_000
 # Units of each hidden layer where sizes are None, and how many layers with fewer rows and from `MANY` on.
@@ -75,8 +80,11 @@ def batch_size(given: int | str, rows: int) -> int:
 
 def ensemble_size(given: int | None, rows: int, alone: bool) -> int:
     """Return the number of networks for so many rows, more of them where these are trained on alone."""
-    low, high = _ENSEMBLE_LIMITS if alone else (1, 1)
-    return int(given) if given is not None else int(np.clip(round(_ROWS_PER_ENSEMBLE / rows), low, high))
+    if given is not None:
+        return int(given)
+    if alone:
+        return int(np.clip(round(_ROWS_PER_ENSEMBLE / rows), *_ENSEMBLE_LIMITS))
+    return 2 if rows < _TWO_NETWORKS_BELOW else 1
 
 
 def hidden_layer_sizes(given: Any, rows: int) -> list[int]:
