@@ -181,6 +181,15 @@ def test_latent_map_names_no_group_that_lies_outside():
     assert {"0", "2"} <= named and not {"1", "3"} & named
 
 
+def test_latent_map_names_no_group_of_stray_points():
+    def groups(x):
+        return np.where(np.arange(len(x)) < 2, 7, quadrant(x))
+
+    for n, named in ((400, True), (1000, False)):
+        ax = plot.latent_map(FakeModel(), np.zeros(8), groups, n=n, random_state=0)
+        assert ("7" in {text.get_text() for text in ax.texts}) == named
+
+
 def test_latent_map_of_a_model_with_names_warns_of_nothing():
     class Named(FakeModel):
         def latent(self, x, y=None):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CIRCLE_SHARES = (0.5, 0.9)
 # Half the width of a latent map: the standard normal has 0.2 % of its mass beyond this radius.
 _LATENT_EXTENT = 3.5
+# A group with a smaller share of the draws has no name in the picture: it is a few stray points.
+_NAMED_SHARE = 0.005
 
 
 class HasLatent(Protocol):
@@ -45,6 +47,7 @@ def latent_map(
     colours them by the kind of solution, as in Ardizzone et al., "Analyzing inverse problems with
     invertible neural networks", ICLR 2019. Two circles hold 50 % and 90 % of the standard normal
     that the latent variables must follow; how many draws lie outside the picture is written in it.
+    Numbers name the groups, except those of fewer than 0.5 % of the draws.
 
     Parameters
     ----------
@@ -79,8 +82,9 @@ def latent_map(
     group = as_groups("groups(x)", groups(x), len(z))
     ax = new_axes() if ax is None else ax
     scatter(ax, z, group)
-    for number in np.unique(group):
-        _name_group(ax, z[group == number], str(number))
+    for number, size in zip(*np.unique(group, return_counts=True), strict=True):
+        if size >= _NAMED_SHARE * len(z):
+            _name_group(ax, z[group == number], str(number))
     for share in _CIRCLE_SHARES:
         _circle(ax, share)
     limits = ((-_LATENT_EXTENT, _LATENT_EXTENT), (-_LATENT_EXTENT, _LATENT_EXTENT))
