@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from innverse import INN, ConditionalINN, load
+from innverse._verdict import SIGNIFICANCE, _chance
 
 SMALL = dict(n_blocks=2, hidden_layer_sizes=(32,), max_iter=15, random_state=0)
 
@@ -112,6 +113,19 @@ def test_a_posterior_that_is_too_narrow_is_called_so(data):
     verdict = judge([overfitted._model], [list(range(400))], fresh[0], fresh_y, names, 0, 1)
     assert verdict.coverage.mean() < 0.4
     assert "overconfident" in str(verdict) and "too narrow" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale", "least", "most"),
+    [(0, 1, 0.0, 0.02), (0, 0.8, 0.95, 1.0), (0, 1.25, 0.95, 1.0), (0.2, 1, 0.8, 1.0)],
+)
+def test_a_posterior_that_errs_is_found_and_a_right_one_rarely_accused(shift, scale, least, most):
+    rng = np.random.default_rng(5)
+    columns = 1000
+    samples = shift + scale * rng.normal(size=(500, 100, columns))
+    accused = np.mean(_chance(samples, rng.normal(size=(500, columns))) < SIGNIFICANCE)
+    # One in a hundred right ones, give or take 0.3 %.
+    assert least <= accused <= most
 
 
 def test_without_held_out_rows_there_is_no_report(data):

@@ -60,7 +60,8 @@ class Verdict:
     coverage : ndarray of shape (k,) or None
         Share of the truths within the region of highest density of all parameters; None without a density.
     chance : ndarray of shape (dx,)
-        Probability that a right posterior ranks the truths at least as unevenly (Kolmogorov-Smirnov).
+        Probability that a right posterior ranks the truths at least as unevenly (Kolmogorov-Smirnov) or as
+        near to the middle or the ends (mean distance from it): the smaller of the two, doubled (Bonferroni).
     narrowing : ndarray of shape (dx,)
         Spread of the prior over that of the posterior, which is the root of its mean variance.
     skill : ndarray of shape (dx,)
@@ -132,7 +133,7 @@ class Verdict:
         """Name the mean error of shares, (k,), that should equal the confidences, by its sign."""
         error = float(np.mean(shares - self.confidences))
         # The mean over all levels is that of one uniform number for each row.
-        limit = _DEVIATIONS * (1 / 12 / self.rows) ** 0.5
+        limit = _DEVIATIONS * _mean_error(self.rows)
         return below if error < -limit else above if error > limit else equal
 
     def _joint(self) -> str:
@@ -260,8 +261,12 @@ def _coverage(
 
 
 def _chance(samples: FloatArray, truth: FloatArray) -> FloatArray:
-    """Kolmogorov-Smirnov: how probable ranks at least as uneven are, for each parameter."""
-    from scipy.special import kolmogorov
+    """How probable ranks at least as uneven, or as near to the middle or the ends, are: (dx,).
+
+    The largest distance of a distribution function, Kolmogorov's, sees little of intervals that are too wide
+    or too narrow on both sides; the mean distance from the middle sees nothing else.
+    """
+    from scipy.special import erfc, kolmogorov
 
     from .metrics._ranks import intervals
 
@@ -270,7 +275,15 @@ def _chance(samples: FloatArray, truth: FloatArray) -> FloatArray:
     m = len(levels)
     steps = np.arange(m)[:, np.newaxis]
     distance = np.maximum((steps + 1) / m - levels, levels - steps / m).max(axis=0)
-    return np.asarray(kolmogorov(distance * m**0.5))
+    # Of a right posterior, twice the distance from the middle is a uniform number for each row.
+    deviations = (np.abs(2.0 * levels - 1.0).mean(axis=0) - 0.5) / _mean_error(m)
+    uneven, dispersed = kolmogorov(distance * m**0.5), erfc(np.abs(deviations) / 2**0.5)
+    return np.asarray(np.minimum(1.0, 2.0 * np.minimum(uneven, dispersed)))
+
+
+def _mean_error(rows: int) -> float:
+    """Spread of the mean of so many uniform numbers, which is nearly normal."""
+    return float((1 / 12 / rows) ** 0.5)
 
 
 def _skill(samples: FloatArray, truth: FloatArray, x: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
