@@ -1,4 +1,4 @@
-"""Small experiments behind the page on choices: blocks and couplings, mixing, objectives, the surrogate.
+"""Small experiments behind the page on choices: blocks and couplings, mixing, objectives, rates, surrogate.
 
     python benchmarks/choices.py
 
@@ -6,7 +6,7 @@ Each network learns from the same simulations and is judged on the same observat
 posterior in parameters divided by the prior's spread (with that of a second reference beside it), mean
 squared re-simulation error in units of the spread of y, mean log density of parameters held out, in units of
 the spread, CPU seconds of training on one thread. Mean over two seeds, with the spread over them in brackets.
-About five minutes on one core; --quick shows that it runs.
+About eight minutes on one core; --quick shows that it runs.
 """
 
 import argparse
@@ -28,6 +28,7 @@ TRAINING = dict(hidden_layer_sizes=(64, 64), batch_size=250, max_iter=30, n_jobs
 ALONE = dict(**TRAINING, surrogate=False, n_estimators=1)
 BLOCKS = (1, 2, 4, 8, 16)
 MIXINGS = ("shuffle", "orthogonal", "learned")
+RATES = (4e-3, 2e-3, 1e-3, 5e-4)
 SIMULATIONS = (500, 2000, 8000)
 COLUMNS = ("mmd2", "resimulation", "log_prob", "seconds")
 TITLES = ("", "MMD²", "re-simulation error", "log density", "training, CPU s")
@@ -71,6 +72,18 @@ def padded(seed):
     return objectives(seed, total_dim=16, latent_dim=2)
 
 
+def rates(seed):
+    """Build the bidirectional network with default settings but for the learning rate."""
+    return {
+        f"{rows:,} simulations, rate {rate:g}": (
+            rows,
+            INN(learning_rate_init=rate, n_jobs=1, random_state=seed),
+        )
+        for rows in (1000, ROWS)
+        for rate in RATES
+    }
+
+
 def surrogate(seed):
     """Build default settings with and without the learned simulator."""
     return {
@@ -88,6 +101,7 @@ TABLES = {
     "mixing": (InverseKinematics(), mixing),
     "objectives": (InverseKinematics(), objectives),
     "padded": (GaussianModes(labels="some"), padded),
+    "rates": (InverseKinematics(), rates),
     "surrogate": (InverseKinematics(), surrogate),
 }
 

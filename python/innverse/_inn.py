@@ -74,11 +74,10 @@ class INN(PosteriorEstimator):
         Rows of a training step.
     max_iter : int, default=100
         Epochs at most.
-    learning_rate_init : float or None, default=None
+    learning_rate_init : float, default=0.001
         Learning rate of Adam for layers with 128 inputs: wider ones get less in proportion, narrower ones
         more, and with more than 8 blocks less in proportion. It rises to this over the first 3 % of training
-        (at least 60 steps, if these are no more than 30 %) and falls to zero over the last 30 %. None is
-        0.004 for the bidirectional objective and 0.001 for the likelihood.
+        (at least 60 steps, if these are no more than 30 %) and falls to zero over the last 30 %.
     weight_decay : float, default=2e-5
         L2 penalty on the weights.
     early_stopping : bool, default=True
@@ -162,7 +161,6 @@ class INN(PosteriorEstimator):
         "coupling": [*CONSTRAINTS["coupling"], None],
         "activation": [*CONSTRAINTS["activation"], None],
         "permutation": [*CONSTRAINTS["permutation"], None],
-        "learning_rate_init": [POSITIVE, None],
         "adam_betas": ["array-like", None],
         "z_noise": [at_least(Real, 0)],
         "padding_noise": [POSITIVE],
@@ -188,7 +186,7 @@ class INN(PosteriorEstimator):
         memory: str = "store",
         batch_size: int = 500,
         max_iter: int = 100,
-        learning_rate_init: float | None = None,
+        learning_rate_init: float = 1e-3,
         weight_decay: float = 2e-5,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -336,19 +334,17 @@ Y_NOISE = {"bidirectional": 0.01, "likelihood": 0.02}
 # What None means for the network and the optimizer: for the kinematics the likelihood's re-simulation error
 # is half as large with silu as with relu, learned mixing beats both others, and splines halve what the MMD
 # to the reference has above that of a second reference; the toy's bidirectional fit is better with relu and
-# shuffles.
+# shuffles. The learning rate is the same for both: docs/choices.md, "Which learning rate".
 BIDIRECTIONAL = {
     "coupling": "affine",
     "activation": "relu",
     "permutation": "shuffle",
-    "learning_rate_init": 4e-3,
     "adam_betas": (0.8, 0.9),
 }
 LIKELIHOOD = {
     "coupling": "spline",
     "activation": "silu",
     "permutation": "learned",
-    "learning_rate_init": 1e-3,
     "adam_betas": (0.9, 0.99),
 }
 # Weight of the mean squared difference of y, over its columns, inside the squared distances of the MMD on x.
