@@ -1,12 +1,15 @@
 """How good posteriors are with default settings: ten tasks with reference posteriors.
 
-    python benchmarks/quality.py [--published FOLDER] [--peer-python PATH] [--results FILE]
+    python benchmarks/quality.py [--estimator INN] [--published FOLDER] [--peer-python PATH] [--results FILE]
 
-For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)` is fitted and
-judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference posterior, mean over
-observations that no fit has seen; largest error of the expected coverage over held-out pairs and its mean, in
+For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)`, or an `INN` in
+its place, is fitted and judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference
+posterior, mean over observations that no fit has seen; energy score of the posteriors of held-out pairs, in
+parameters divided by their spread (higher is better, near 0 where the posterior is narrow); calibration error
+of the parameter with the largest; largest error of the expected coverage of joint regions and its mean, in
 percentage points (negative is overconfident); mean log density of held-out parameters; seconds of training.
-Mean over seeds, with the spread over seeds in brackets. The full table takes hours, most of them in the
+Coverage of joint regions and density need a network without padding. Mean over seeds, with the spread over
+seeds in brackets. The full table takes hours, most of them in the
 classifiers; --quick takes 2,000 draws of two observations. FOLDER is a copy of the repository
 sbi-benchmark/sbibm: eight of the tasks then take the observations and reference posteriors published with it.
 PATH is the Python of an environment with torch and sbi: its spline flow is then trained on the same
@@ -21,7 +24,7 @@ import tempfile
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +32,26 @@ from peer import print_over_seeds, run_peer
 from tasks import TASKS
 from threadpoolctl import threadpool_limits
 
-from innverse import ConditionalINN
-from innverse.metrics import c2st, expected_coverage
+from innverse import INN, ConditionalINN
+from innverse.metrics import c2st, calibration_error, expected_coverage
 
 ROWS = (1000, 10_000, 100_000)
 SEEDS = (0, 1, 2)
 OBSERVATIONS, DRAWS = 10, 10_000
 QUICK_OBSERVATIONS, QUICK_DRAWS = 2, 2000
 COVERAGE_ROWS, COVERAGE_DRAWS = 10_000, 200
-COLUMNS = ("c2st", "coverage", "bias", "log_prob", "seconds")
-TITLES = ("task", "C2ST", "largest coverage error, pp", "mean, pp", "log density", "training, s")
+COLUMNS = ("c2st", "score", "calibration", "coverage", "bias", "log_prob", "seconds")
+TITLES = (
+    "task",
+    "C2ST",
+    "energy score",
+    "calibration error, pp",
+    "largest coverage error, pp",
+    "mean, pp",
+    "log density",
+    "training, s",
+)
+ESTIMATORS = {"ConditionalINN": ConditionalINN, "INN": INN}
 
 
 def main():
@@ -48,6 +61,7 @@ def main():
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--estimator", choices=ESTIMATORS, default="ConditionalINN")
     parser.add_argument("--observations", type=int, help=f"for C2ST, {OBSERVATIONS} if not given; 0: none")
     parser.add_argument("--published", type=Path, help="copy of the repository sbi-benchmark/sbibm")
     parser.add_argument("--settings", default="", help="other settings of the estimator: n_blocks=8,...")
@@ -58,7 +72,7 @@ def main():
     if published and not published.is_dir():
         parser.error(f"--published must be a copy of the repository, {published} is not there")
     warnings.filterwarnings("ignore", category=UserWarning)
-    settings = eval(f"dict({options.settings})")
+    build = partial(ESTIMATORS[options.estimator], **eval(f"dict({options.settings})"))
     record = Record(options.results)
     judges = {
         name: Judge(TASKS[name], options.quick, options.observations, published) for name in options.tasks
@@ -73,7 +87,7 @@ def main():
                     peer = record.get(what, judge.judge_peer, *what[1:], options.peer_python, pool)
                     results[what[0]] = [peer]
                 for seed in options.seeds:
-                    result = record.get((name, rows, seed), judge.judge, rows, seed, settings, pool)
+                    result = record.get((name, rows, seed), judge.judge, build, rows, seed, pool)
                     results.setdefault(name, []).append(result)
             print(f"\n{rows:,} simulations\n")
             print_over_seeds(TITLES, results, COLUMNS, digits=3)
@@ -128,21 +142,28 @@ class Judge:
         path = self.folder / f"num_observation_{i + 1}" / name
         return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
 
-    def judge(self, rows, seed, settings, pool):
-        """Train and measure."""
+    def judge(self, build, rows, seed, pool):
+        """Train what `build` makes and measure."""
         x, y = self.task.sample(rows, 4000 + seed)
         start = time.perf_counter()
-        model = ConditionalINN(bounds=self.task.bounds, random_state=seed, **settings).fit(x, y)
+        model = build(bounds=self.task.bounds, random_state=seed).fit(x, y)
         seconds = time.perf_counter() - start
         accuracy = self.accuracy(lambda: model.posterior(self.y, n=self.draws, random_state=seed), pool)
-        coverage = expected_coverage(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
-        return dict(
+        marginal = calibration_error(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
+        result = dict(
             **accuracy,
-            coverage=100 * coverage.largest,
-            bias=100 * coverage.area,
-            log_prob=float(np.mean(model.log_prob(*self.held_out))),
+            score=model.score(*self.held_out),
+            calibration=100 * float(np.abs(marginal.errors).max()),
             seconds=seconds,
         )
+        if isinstance(model, ConditionalINN) or model.total_dim_ == self.task.dx:
+            coverage = expected_coverage(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
+            result.update(
+                coverage=100 * coverage.largest,
+                bias=100 * coverage.area,
+                log_prob=float(np.mean(model.log_prob(*self.held_out))),
+            )
+        return result
 
     def accuracy(self, draw, pool):
         """C2ST of the samples that are drawn, mean over the observations, where there are any."""

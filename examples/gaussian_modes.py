@@ -37,6 +37,9 @@ PAPER = dict(
     n_blocks=8,
     hidden_layer_sizes=(512,),
     clamp=2.0,
+    # The paper's loss. With the default's scores of single observations a hundredth fewer samples are within
+    # three sigma here, where x determines y.
+    energy_weight=0.0,
     batch_size=1600,
     # Found for this problem, with so few steps; four times the default.
     learning_rate_init=4e-3,

@@ -330,6 +330,7 @@ pub mod tests {
                 y_weight: 3.0,
                 z_weight: 30.0,
                 x_weight: 30.0,
+                energy_weight: 3.0,
                 reconstruction_weight: 3.0,
                 padding_weight: 1.0,
                 y_noise: 0.1,

@@ -25,7 +25,9 @@ class INN(PosteriorEstimator):
     backwards with random z, it turns an observation into samples of p(x | y). Trained in both directions
     at once, as in Ardizzone et al., "Analyzing Inverse Problems with Invertible Neural Networks", ICLR
     2019 (arXiv 1808.04730): y supervised, z pushed to a standard normal independent of y and x to its prior
-    by maximum mean discrepancy (MMD).
+    by maximum mean discrepancy (MMD). Energy scores of the samples for each observation are added to
+    the paper's loss: they are least for the true posterior, whether or not x determines y (Gneiting &
+    Raftery 2007, JASA 102, 359).
 
     Parameters
     ----------
@@ -97,9 +99,10 @@ class INN(PosteriorEstimator):
         Jupyter notebook and with the extra `notebook`. An interrupt ends training and keeps the best weights.
     warm_start : bool, default=False
         Whether `fit` goes on from the model that is there.
-    y_weight, z_weight, x_weight, reconstruction_weight, padding_weight : float
-        Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, squared error of x
-        rebuilt from perturbed z and y, mean square of the padding.
+    y_weight, z_weight, x_weight, energy_weight, reconstruction_weight, padding_weight : float
+        Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, energy scores of samples for
+        each observation (of all columns of x and of each alone), squared error of x rebuilt from perturbed z
+        and y, mean square of the padding. All but the energy scores are the paper's.
     y_noise, z_noise, padding_noise : float
         Standard deviations of the noise in training, in standardised units, at its end. Posterior samples
         are drawn with the same noise on y and on the padding beside it, except where x is padded and the
@@ -155,6 +158,7 @@ class INN(PosteriorEstimator):
         "y_weight": [at_least(Real, 0)],
         "z_weight": [at_least(Real, 0)],
         "x_weight": [at_least(Real, 0)],
+        "energy_weight": [at_least(Real, 0)],
         "reconstruction_weight": [at_least(Real, 0)],
         "padding_weight": [at_least(Real, 0)],
         "y_noise": [POSITIVE, None],
@@ -199,6 +203,7 @@ class INN(PosteriorEstimator):
         y_weight: float = 100.0,
         z_weight: float = 10.0,
         x_weight: float = 400.0,
+        energy_weight: float = 30.0,
         reconstruction_weight: float = 1.0,
         padding_weight: float = 1.0,
         y_noise: float | None = None,
@@ -237,6 +242,7 @@ class INN(PosteriorEstimator):
         self.y_weight = y_weight
         self.z_weight = z_weight
         self.x_weight = x_weight
+        self.energy_weight = energy_weight
         self.reconstruction_weight = reconstruction_weight
         self.padding_weight = padding_weight
         self.y_noise = y_noise
@@ -265,8 +271,7 @@ class INN(PosteriorEstimator):
 
     def _terms(self, dy: int) -> dict[str, Any]:
         """Return weights, noise and kernels of the bidirectional objective."""
-        names = "y_weight z_weight x_weight reconstruction_weight padding_weight z_noise padding_noise"
-        terms = {name: getattr(self, name) for name in names.split()}
+        terms = {name: getattr(self, name) for name in (*WEIGHTS, "z_noise", "padding_noise")}
         terms["y_noise"] = Y_NOISE[self.objective] if self.y_noise is None else self.y_noise
         terms["z_kernels"] = scales(self.z_kernels, "z_kernels")
         terms["x_kernels"] = scales(self.x_kernels, "x_kernels")
@@ -322,6 +327,8 @@ class INN(PosteriorEstimator):
         return self._model.latent(self._x_table(x), None, self._threads())
 
 
+# Terms of the bidirectional loss.
+WEIGHTS = ("y_weight", "z_weight", "x_weight", "energy_weight", "reconstruction_weight", "padding_weight")
 # The MMD on x starts at 2 x this of its weight and grows exponentially, as in the paper's code, if from more:
 # compared together with their y, samples cannot be trapped in the wrong modes.
 X_RAMP = 0.5

@@ -2,7 +2,10 @@
 //! independent normal z; samples of the inverse pushed by MMD to the prior of x; reconstruction of x from slightly
 //! wrong z and y; padding held at zero on both sides. Gradients of both directions are summed.
 //!
-//! Five things differ from the paper's code because the toy then comes out nearer to its exact posterior: the noise
+//! One term is not the paper's: the energy score of samples for each observation, of all columns and of each alone, which
+//! is least for the posterior whether or not x determines y.
+//!
+//! Five more things differ from the paper's code because the toy then comes out nearer to its exact posterior: the noise
 //! shrinks during a fit; the y beside z in the MMD is the data's and not the prediction, which blocks its gradient as
 //! well; the MMD on x compares x together with its y; it compares a batch with several batches of data; the normal
 //! points of a step cover their space evenly, which takes most of their share out of the noise of both MMDs. A sixth
@@ -15,6 +18,7 @@ use crate::flow::chain::Chain;
 use crate::flow::{Invertible, Keep, Pass};
 use crate::kernels::{ROWS, Real};
 use crate::layout::Layout;
+use crate::loss::energy::{Pairs, energy};
 use crate::loss::fit::squared_error;
 use crate::loss::mmd::{MeanKernel, mmd_gradient};
 use crate::random::{EvenNormals, Stream, normal};
@@ -31,6 +35,10 @@ pub struct Settings {
     pub z_weight: f64,
     /// Weight of the MMD between samples of the inverse and x.
     pub x_weight: f64,
+    /// Weight of the energy scores of samples of the inverse for each observation. Files without it are of models that
+    /// were trained before it was there.
+    #[serde(default)]
+    pub energy_weight: f64,
     /// Weight of the mean squared error of x rebuilt from perturbed z and y.
     pub reconstruction_weight: f64,
     /// Weight of the mean square of the padding, on either side.
@@ -68,7 +76,7 @@ const RECONSTRUCTED_EVERY: usize = 4;
 const REFERENCE_BATCHES: usize = 8;
 
 /// Names of the terms.
-const TERMS: [&str; 5] = ["y", "z", "x", "reconstruction", "padding"];
+const TERMS: [&str; 6] = ["y", "z", "x", "energy", "reconstruction", "padding"];
 
 /// One direction's tile: what went through the chain, what the backward needs.
 #[derive(Clone, Debug)]
@@ -95,8 +103,8 @@ struct Slot<T> {
     forward: Passage<T>,
     reconstruction: Passage<T>,
     sampling: Passage<T>,
-    /// Sums of squares: y, reconstruction, padding.
-    squares: [f64; 3],
+    /// Squares of y, energy scores, squares of the reconstruction, weighted squares of the padding.
+    sums: [f64; 4],
     /// Whether this step reconstructs its rows.
     reconstructs: bool,
 }
@@ -139,7 +147,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             forward: passage(),
             reconstruction: passage(),
             sampling: passage(),
-            squares: [0.0; 3],
+            sums: [0.0; 4],
             reconstructs: false,
         };
         let worker = || Worker {
@@ -259,28 +267,32 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             let (reference_z, reference_y) = self.z_reference.tile_mut(tile).split_at_mut(z * ROWS);
             normals.fill_tile(reference_z, tile * ROWS, ROWS);
             reference_y.copy_from_slice(&slot.y);
-            for (batch, source) in
-                [(&mut self.x_points, &slot.sampling.state), (&mut self.x_reference, &slot.x)]
-            {
+            let pairs = pairs(&self.settings, rows_of_tile(rows, tile), noise.step);
+            for (batch, source, pairs) in [
+                (&mut self.x_points, &slot.sampling.state, pairs),
+                (&mut self.x_reference, &slot.x, Pairs::none()),
+            ] {
                 let (own_x, own_y) = batch.tile_mut(tile).split_at_mut(x * ROWS);
                 own_x.copy_from_slice(&source[..x * ROWS]);
                 own_y.iter_mut().zip(&slot.y).for_each(|(to, &y)| *to = y_weight * y);
+                pairs.share(own_y);
             }
         }
     }
 
     /// The weighted terms, from the sums of squares and the discrepancies.
     fn weighted_terms(&self, rows: usize, step: u64, (on_z, on_x): (f64, f64)) -> Vec<f64> {
-        let mut squares = [0.0; 3];
+        let mut sums = [0.0; 4];
         for slot in &self.slots[..rows.div_ceil(ROWS)] {
-            squares.iter_mut().zip(slot.squares).for_each(|(total, own)| *total += own);
+            sums.iter_mut().zip(slot.sums).for_each(|(total, own)| *total += own);
         }
         let scale = Scale::new(&self.layout, &self.settings, rows, step);
-        let [y, reconstruction, padding] = squares;
+        let [y, energy, reconstruction, padding] = sums;
         vec![
             scale.y * y,
             self.settings.z_weight * on_z,
             self.settings.x_weight * on_x,
+            scale.energy * energy,
             scale.reconstruction * reconstruction,
             padding,
         ]
@@ -347,10 +359,22 @@ fn reconstructed(rows: usize, step: u64) -> usize {
     (0..tiles).filter(|&tile| reconstructs(tile, tiles, step)).map(|tile| rows_of_tile(rows, tile)).sum()
 }
 
-/// Weights of single squares: the terms are means over rows and columns.
+/// Rows of a tile whose samples are of one y, for the energy score.
+fn pairs(settings: &Settings, rows: usize, step: u64) -> Pairs {
+    if settings.energy_weight > 0.0 { Pairs::of(rows, step) } else { Pairs::none() }
+}
+
+/// Pairs of a batch.
+fn paired(settings: &Settings, rows: usize, step: u64) -> usize {
+    let tiles = rows.div_ceil(ROWS);
+    (0..tiles).map(|tile| pairs(settings, rows_of_tile(rows, tile), step).count()).sum()
+}
+
+/// Weights of single squares and scores: the terms are means over rows and columns, or over pairs.
 #[derive(Clone, Copy)]
 struct Scale {
     y: f64,
+    energy: f64,
     reconstruction: f64,
     x_padding: f64,
     yz_padding: f64,
@@ -358,9 +382,10 @@ struct Scale {
 
 impl Scale {
     fn new(layout: &Layout, settings: &Settings, rows: usize, step: u64) -> Self {
-        let mean = |weight: f64, rows: usize, columns: usize| weight / (rows * columns.max(1)) as f64;
+        let mean = |weight: f64, rows: usize, columns: usize| weight / (rows * columns).max(1) as f64;
         Self {
             y: mean(settings.y_weight, rows, layout.y),
+            energy: mean(settings.energy_weight, paired(settings, rows, step), 1),
             reconstruction: mean(settings.reconstruction_weight, reconstructed(rows, step), layout.total),
             x_padding: mean(settings.padding_weight, rows, layout.x_padding().len()),
             yz_padding: mean(settings.padding_weight, rows, layout.yz_padding().len()),
@@ -399,7 +424,7 @@ impl<T: Real> Context<'_, T> {
         let (y_noise, z_noise) = (deviation(self.settings.y_noise), deviation(self.settings.z_noise));
         let padding_noise = deviation(self.settings.padding_noise);
         let count = rows.len();
-        slot.squares = [0.0; 3];
+        slot.sums = [0.0; 4];
         slot.reconstructs = reconstructs(tile, self.tiles, self.step);
         gather(&mut slot.x, rows, |row| data.x_row(row));
         let x_padding_noise = T::of(self.settings.padding_noise * self.x_padding_level);
@@ -422,14 +447,27 @@ impl<T: Real> Context<'_, T> {
         add_noise(&mut start[padding.start * ROWS..padding.end * ROWS], padding_noise, count, &mut noise);
         add_noise(&mut start[layout.y_columns().start * ROWS..], y_noise, count, &mut noise);
         slot.sampling.state.copy_from_slice(start);
-        let latent = &mut slot.sampling.state[..layout.z * ROWS];
-        latent.fill(T::zero());
-        self.latents.fill_tile(latent, tile * ROWS, count);
+        self.draw_latents(&mut slot.sampling.state, tile, count, &mut noise);
         if slot.reconstructs {
             self.inverse(&mut slot.reconstruction, worker, count);
         }
         self.inverse(&mut slot.sampling, worker, count);
         self.inverse_squares(slot, count);
+        self.energies(slot, count);
+    }
+
+    /// Sets z of the rows to be sampled; both rows of a pair get the y of one.
+    fn draw_latents(&self, state: &mut [T], tile: usize, rows: usize, noise: &mut Stream) {
+        let pairs = pairs(self.settings, rows, self.step);
+        let (latent, rest) = state.split_at_mut(self.layout.z * ROWS);
+        latent.fill(T::zero());
+        self.latents.fill_tile(latent, tile * ROWS, rows);
+        // Points of the even sequence depend on each other, and those of a pair must not.
+        for column in latent.chunks_exact_mut(ROWS) {
+            pairs.rows().for_each(|(_, other)| column[other] = normal(noise));
+        }
+        let y = self.layout.y_columns().start - self.layout.z;
+        pairs.share(&mut rest[y * ROWS..]);
     }
 
     fn forward(&self, passage: &mut Passage<T>, worker: &mut Worker<T>, rows: usize) {
@@ -461,11 +499,11 @@ impl<T: Real> Context<'_, T> {
         let (y, padding) = (self.layout.y_columns(), self.layout.yz_padding());
         let range = y.start * ROWS..y.end * ROWS;
         let weight = T::of(self.scale.y);
-        slot.squares[0] +=
+        slot.sums[0] +=
             squared_error(&state[range.clone()], Some(&slot.y), weight, &mut cotangent[range], rows);
         let range = padding.start * ROWS..padding.end * ROWS;
         let weight = self.scale.yz_padding;
-        slot.squares[2] +=
+        slot.sums[3] +=
             weight * squared_error(&state[range.clone()], None, T::of(weight), &mut cotangent[range], rows);
     }
 
@@ -475,14 +513,23 @@ impl<T: Real> Context<'_, T> {
             let Passage { state, cotangent, .. } = &mut slot.reconstruction;
             cotangent.fill(T::zero());
             let weight = T::of(self.scale.reconstruction);
-            slot.squares[1] += squared_error(state, Some(&slot.x), weight, cotangent, rows);
+            slot.sums[2] += squared_error(state, Some(&slot.x), weight, cotangent, rows);
         }
         let Passage { state, cotangent, .. } = &mut slot.sampling;
         cotangent.fill(T::zero());
         let start = self.layout.x * ROWS;
         let weight = self.scale.x_padding;
-        slot.squares[2] +=
+        slot.sums[3] +=
             weight * squared_error(&state[start..], None, T::of(weight), &mut cotangent[start..], rows);
+    }
+
+    /// Energy scores of the pairs of sampled x.
+    fn energies(&self, slot: &mut Slot<T>, rows: usize) {
+        let x = self.layout.x * ROWS;
+        let Passage { state, cotangent, .. } = &mut slot.sampling;
+        let pairs = pairs(self.settings, rows, self.step);
+        let weight = T::of(self.scale.energy);
+        slot.sums[1] += energy(&state[..x], &slot.x[..x], pairs, weight, &mut cotangent[..x]);
     }
 }
 
@@ -557,6 +604,7 @@ mod tests {
             y_weight: 3.0,
             z_weight: 30.0,
             x_weight: 40.0,
+            energy_weight: 5.0,
             reconstruction_weight: 2.0,
             padding_weight: 1.5,
             y_noise: 0.1,
@@ -620,6 +668,7 @@ mod tests {
     fn loss(network: &Network, fixed: &Fixed, settings: &Settings, ramp: f64) -> f64 {
         let mut sums = [0.0; 4];
         let mut rebuilt_rows = 0.0;
+        let (mut energy, mut pairs) = (0.0, 0.0);
         let mut z_points = Batch::zeros(ROWS_OF_DATA, LAYOUT.z + LAYOUT.y);
         let mut x_points = Batch::zeros(ROWS_OF_DATA, fixed.x_reference.columns());
         for tile in 0..fixed.x.len() {
@@ -640,9 +689,23 @@ mod tests {
                 }
                 sums[3] += LAYOUT.x_padding().map(|c| at(&drawn, c).powi(2)).sum::<f64>();
                 z_points.set_row(row, &[at(&out, 0), at(&out, 1), at(&fixed.y[tile], 0)]);
-                let y = settings.x_condition.sqrt() * at(&fixed.y[tile], 0);
+                // The step is even: the second half of a tile is drawn for the y of the first.
+                let half = rows_of_tile(ROWS_OF_DATA, tile) / 2;
+                let owner = if settings.energy_weight > 0.0 { r % half } else { r };
+                let y = settings.x_condition.sqrt() * fixed.y[tile][owner];
                 let xy = [at(&drawn, 0), at(&drawn, 1), y];
                 x_points.set_row(row, &xy[..fixed.x_reference.columns()]);
+                if settings.energy_weight > 0.0 && r < half {
+                    let sample = |r: usize| [drawn[r], drawn[ROWS + r]];
+                    let (a, b, x) =
+                        (sample(r), sample(r + half), [fixed.x[tile][r], fixed.x[tile][ROWS + r]]);
+                    let distance = |a: [f64; 2], b: [f64; 2]| {
+                        let d = [a[0] - b[0], a[1] - b[1]];
+                        d[0].hypot(d[1]) + (d[0].abs() + d[1].abs()) / 2f64.sqrt()
+                    };
+                    energy += (distance(a, x) + distance(b, x) - distance(a, b)) / 2.0;
+                    pairs += 1.0;
+                }
             }
         }
         let n = ROWS_OF_DATA as f64;
@@ -650,6 +713,7 @@ mod tests {
         settings.y_weight * sums[0] / n
             + settings.reconstruction_weight * sums[2] / (rebuilt_rows * LAYOUT.total as f64)
             + settings.padding_weight * padding / n
+            + settings.energy_weight * energy / f64::max(pairs, 1.0)
             + settings.z_weight * mmd(&z_points, &fixed.z_reference, &settings.z_kernels)
             + ramp
                 * settings.x_weight
@@ -702,8 +766,8 @@ mod tests {
 
     #[test]
     fn the_assembled_gradient_is_the_fourth_order_difference() {
-        for x_condition in [0.0, 0.6] {
-            check_gradient(&Settings { x_condition, ..settings() });
+        for (x_condition, energy_weight) in [(0.0, 5.0), (0.6, 5.0), (0.6, 0.0)] {
+            check_gradient(&Settings { x_condition, energy_weight, ..settings() });
         }
     }
 
