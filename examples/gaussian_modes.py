@@ -37,8 +37,7 @@ PAPER = dict(
     n_blocks=8,
     hidden_layer_sizes=(512,),
     clamp=2.0,
-    # The paper's loss. With the default's scores of single observations a hundredth fewer samples are within
-    # three sigma here, where x determines y.
+    # The paper's loss: here x determines y, and the default's scores of single observations change little.
     energy_weight=0.0,
     batch_size=1600,
     # Found for this problem, with so few steps; four times the default.

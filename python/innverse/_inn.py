@@ -101,8 +101,9 @@ class INN(PosteriorEstimator):
         Whether `fit` goes on from the model that is there.
     y_weight, z_weight, x_weight, energy_weight, reconstruction_weight, padding_weight : float
         Weights of the loss terms: squared error of y, MMD on z and y, MMD on x, energy scores of samples for
-        each observation (of all columns of x and of each alone), squared error of x rebuilt from perturbed z
-        and y, mean square of the padding. All but the energy scores are the paper's.
+        each observation (of all columns of x and of each alone) times the root of the squared error of y,
+        squared error of x rebuilt from perturbed z and y, mean square of the padding. All but the energy
+        scores are the paper's.
     y_noise, z_noise, padding_noise : float
         Standard deviations of the noise in training, in standardised units, at its end. Posterior samples
         are drawn with the same noise on y and on the padding beside it, except where x is padded and the
@@ -203,7 +204,7 @@ class INN(PosteriorEstimator):
         y_weight: float = 100.0,
         z_weight: float = 10.0,
         x_weight: float = 400.0,
-        energy_weight: float = 30.0,
+        energy_weight: float = 100.0,
         reconstruction_weight: float = 1.0,
         padding_weight: float = 1.0,
         y_noise: float | None = None,

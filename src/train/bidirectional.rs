@@ -3,7 +3,7 @@
 //! wrong z and y; padding held at zero on both sides. Gradients of both directions are summed.
 //!
 //! One term is not the paper's: the energy score of samples for each observation, of all columns and of each alone, which
-//! is least for the posterior whether or not x determines y.
+//! is least for the posterior whether or not x determines y. It counts the more the less x determines y.
 //!
 //! Five more things differ from the paper's code because the toy then comes out nearer to its exact posterior: the noise
 //! shrinks during a fit; the y beside z in the MMD is the data's and not the prediction, which blocks its gradient as
@@ -35,8 +35,8 @@ pub struct Settings {
     pub z_weight: f64,
     /// Weight of the MMD between samples of the inverse and x.
     pub x_weight: f64,
-    /// Weight of the energy scores of samples of the inverse for each observation. Files without it are of models that
-    /// were trained before it was there.
+    /// Weight of the energy scores of samples of the inverse for each observation, times the error of y. Files without
+    /// it are of models that were trained before it was there.
     #[serde(default)]
     pub energy_weight: f64,
     /// Weight of the mean squared error of x rebuilt from perturbed z and y.
@@ -103,8 +103,8 @@ struct Slot<T> {
     forward: Passage<T>,
     reconstruction: Passage<T>,
     sampling: Passage<T>,
-    /// Squares of y, energy scores, squares of the reconstruction, weighted squares of the padding.
-    sums: [f64; 4],
+    /// Sums of squares: y, reconstruction, padding.
+    squares: [f64; 3],
     /// Whether this step reconstructs its rows.
     reconstructs: bool,
 }
@@ -147,7 +147,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
             forward: passage(),
             reconstruction: passage(),
             sampling: passage(),
-            sums: [0.0; 4],
+            squares: [0.0; 3],
             reconstructs: false,
         };
         let worker = || Worker {
@@ -280,19 +280,41 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         }
     }
 
-    /// The weighted terms, from the sums of squares and the discrepancies.
-    fn weighted_terms(&self, rows: usize, step: u64, (on_z, on_x): (f64, f64)) -> Vec<f64> {
-        let mut sums = [0.0; 4];
+    /// Sums of squares over a batch: y, reconstruction, padding.
+    fn squares(&self, rows: usize) -> [f64; 3] {
+        let mut squares = [0.0; 3];
         for slot in &self.slots[..rows.div_ceil(ROWS)] {
-            sums.iter_mut().zip(slot.sums).for_each(|(total, own)| *total += own);
+            squares.iter_mut().zip(slot.squares).for_each(|(total, own)| *total += own);
         }
+        squares
+    }
+
+    /// The weighted energy scores of the pairs of sampled x, with their cotangents.
+    ///
+    /// Their weight is in proportion to the error of y, and no gradient flows through that: where x determines y the
+    /// other terms are enough, and samples reproduce y better without this one.
+    fn energies(&mut self, rows: usize, step: u64) -> f64 {
+        let y_error = (self.squares(rows)[0] / (rows * self.layout.y) as f64).sqrt();
+        let weight = self.settings.energy_weight * y_error / paired(&self.settings, rows, step).max(1) as f64;
+        let x = self.layout.x * ROWS;
+        let mut sum = 0.0;
+        for (tile, slot) in self.slots[..rows.div_ceil(ROWS)].iter_mut().enumerate() {
+            let Passage { state, cotangent, .. } = &mut slot.sampling;
+            let pairs = pairs(&self.settings, rows_of_tile(rows, tile), step);
+            sum += energy(&state[..x], &slot.x[..x], pairs, T::of(weight), &mut cotangent[..x]);
+        }
+        weight * sum
+    }
+
+    /// The weighted terms, from the sums of squares and the discrepancies.
+    fn weighted_terms(&self, rows: usize, step: u64, energy: f64, (on_z, on_x): (f64, f64)) -> Vec<f64> {
         let scale = Scale::new(&self.layout, &self.settings, rows, step);
-        let [y, energy, reconstruction, padding] = sums;
+        let [y, reconstruction, padding] = self.squares(rows);
         vec![
             scale.y * y,
             self.settings.z_weight * on_z,
             self.settings.x_weight * on_x,
-            scale.energy * energy,
+            energy,
             scale.reconstruction * reconstruction,
             padding,
         ]
@@ -308,8 +330,9 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     ) -> Vec<f64> {
         self.run(parameters, data, rows.batch(), noise, progress);
         let y_noise = T::of(self.settings.y_noise * self.noise_level(progress));
+        let energy = self.energies(rows.batch().len(), noise.step);
         let discrepancies = self.discrepancies(data, rows, noise, y_noise);
-        self.weighted_terms(rows.batch().len(), noise.step, discrepancies)
+        self.weighted_terms(rows.batch().len(), noise.step, energy, discrepancies)
     }
 
     /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
@@ -370,11 +393,10 @@ fn paired(settings: &Settings, rows: usize, step: u64) -> usize {
     (0..tiles).map(|tile| pairs(settings, rows_of_tile(rows, tile), step).count()).sum()
 }
 
-/// Weights of single squares and scores: the terms are means over rows and columns, or over pairs.
+/// Weights of single squares: the terms are means over rows and columns.
 #[derive(Clone, Copy)]
 struct Scale {
     y: f64,
-    energy: f64,
     reconstruction: f64,
     x_padding: f64,
     yz_padding: f64,
@@ -382,10 +404,9 @@ struct Scale {
 
 impl Scale {
     fn new(layout: &Layout, settings: &Settings, rows: usize, step: u64) -> Self {
-        let mean = |weight: f64, rows: usize, columns: usize| weight / (rows * columns).max(1) as f64;
+        let mean = |weight: f64, rows: usize, columns: usize| weight / (rows * columns.max(1)) as f64;
         Self {
             y: mean(settings.y_weight, rows, layout.y),
-            energy: mean(settings.energy_weight, paired(settings, rows, step), 1),
             reconstruction: mean(settings.reconstruction_weight, reconstructed(rows, step), layout.total),
             x_padding: mean(settings.padding_weight, rows, layout.x_padding().len()),
             yz_padding: mean(settings.padding_weight, rows, layout.yz_padding().len()),
@@ -424,7 +445,7 @@ impl<T: Real> Context<'_, T> {
         let (y_noise, z_noise) = (deviation(self.settings.y_noise), deviation(self.settings.z_noise));
         let padding_noise = deviation(self.settings.padding_noise);
         let count = rows.len();
-        slot.sums = [0.0; 4];
+        slot.squares = [0.0; 3];
         slot.reconstructs = reconstructs(tile, self.tiles, self.step);
         gather(&mut slot.x, rows, |row| data.x_row(row));
         let x_padding_noise = T::of(self.settings.padding_noise * self.x_padding_level);
@@ -453,7 +474,6 @@ impl<T: Real> Context<'_, T> {
         }
         self.inverse(&mut slot.sampling, worker, count);
         self.inverse_squares(slot, count);
-        self.energies(slot, count);
     }
 
     /// Sets z of the rows to be sampled; both rows of a pair get the y of one.
@@ -499,11 +519,11 @@ impl<T: Real> Context<'_, T> {
         let (y, padding) = (self.layout.y_columns(), self.layout.yz_padding());
         let range = y.start * ROWS..y.end * ROWS;
         let weight = T::of(self.scale.y);
-        slot.sums[0] +=
+        slot.squares[0] +=
             squared_error(&state[range.clone()], Some(&slot.y), weight, &mut cotangent[range], rows);
         let range = padding.start * ROWS..padding.end * ROWS;
         let weight = self.scale.yz_padding;
-        slot.sums[3] +=
+        slot.squares[2] +=
             weight * squared_error(&state[range.clone()], None, T::of(weight), &mut cotangent[range], rows);
     }
 
@@ -513,23 +533,14 @@ impl<T: Real> Context<'_, T> {
             let Passage { state, cotangent, .. } = &mut slot.reconstruction;
             cotangent.fill(T::zero());
             let weight = T::of(self.scale.reconstruction);
-            slot.sums[2] += squared_error(state, Some(&slot.x), weight, cotangent, rows);
+            slot.squares[1] += squared_error(state, Some(&slot.x), weight, cotangent, rows);
         }
         let Passage { state, cotangent, .. } = &mut slot.sampling;
         cotangent.fill(T::zero());
         let start = self.layout.x * ROWS;
         let weight = self.scale.x_padding;
-        slot.sums[3] +=
+        slot.squares[2] +=
             weight * squared_error(&state[start..], None, T::of(weight), &mut cotangent[start..], rows);
-    }
-
-    /// Energy scores of the pairs of sampled x.
-    fn energies(&self, slot: &mut Slot<T>, rows: usize) {
-        let x = self.layout.x * ROWS;
-        let Passage { state, cotangent, .. } = &mut slot.sampling;
-        let pairs = pairs(self.settings, rows, self.step);
-        let weight = T::of(self.scale.energy);
-        slot.sums[1] += energy(&state[..x], &slot.x[..x], pairs, weight, &mut cotangent[..x]);
     }
 }
 
@@ -638,6 +649,8 @@ mod tests {
         reconstruction: Vec<Vec<f64>>,
         reconstructs: Vec<bool>,
         sampling: Vec<Vec<f64>>,
+        /// Root of the mean squared error of y.
+        y_error: f64,
         z_reference: Batch<f64>,
         x_reference: Batch<f64>,
         /// The reference's own mean kernel over pairs of the batch, less that over all pairs.
@@ -713,7 +726,7 @@ mod tests {
         settings.y_weight * sums[0] / n
             + settings.reconstruction_weight * sums[2] / (rebuilt_rows * LAYOUT.total as f64)
             + settings.padding_weight * padding / n
-            + settings.energy_weight * energy / f64::max(pairs, 1.0)
+            + settings.energy_weight * fixed.y_error * energy / f64::max(pairs, 1.0)
             + settings.z_weight * mmd(&z_points, &fixed.z_reference, &settings.z_kernels)
             + ramp
                 * settings.x_weight
@@ -746,6 +759,16 @@ mod tests {
         }
     }
 
+    fn y_error(objective: &Bidirectional<f64>, network: &Network) -> f64 {
+        let errors = objective.slots.iter().enumerate().flat_map(|(tile, slot)| {
+            let out = network.run(&slot.x, false);
+            (0..rows_of_tile(ROWS_OF_DATA, tile))
+                .map(|r| (out[LAYOUT.y_columns().start * ROWS + r] - slot.y[r]).powi(2))
+                .collect::<Vec<_>>()
+        });
+        (errors.sum::<f64>() / ROWS_OF_DATA as f64).sqrt()
+    }
+
     fn fixed(objective: &Bidirectional<f64>, network: &Network, settings: &Settings) -> Fixed {
         let of_each = |f: &dyn Fn(&Slot<f64>) -> Vec<f64>| objective.slots.iter().map(f).collect();
         Fixed {
@@ -758,6 +781,7 @@ mod tests {
             }),
             reconstructs: objective.slots.iter().map(|slot| slot.reconstructs).collect(),
             sampling: of_each(&|slot| network.run(&slot.sampling.state, false)),
+            y_error: y_error(objective, network),
             z_reference: objective.z_reference.clone(),
             x_reference: objective.x_reference.clone(),
             x_shift: x_shift(&objective.x_reference, &settings.x_kernels),
