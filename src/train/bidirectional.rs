@@ -293,8 +293,8 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     ///
     /// Their weight is in proportion to the error of y, and no gradient flows through that: where x determines y the
     /// other terms are enough, and samples reproduce y better without this one.
-    fn energies(&mut self, rows: usize, step: u64) -> f64 {
-        let y_error = (self.squares(rows)[0] / (rows * self.layout.y) as f64).sqrt();
+    fn energies(&mut self, rows: usize, step: u64, y_noise: T) -> f64 {
+        let y_error = unexplained(self.squares(rows)[0] / (rows * self.layout.y) as f64, y_noise.to_double());
         let weight = self.settings.energy_weight * y_error / paired(&self.settings, rows, step).max(1) as f64;
         let x = self.layout.x * ROWS;
         let mut sum = 0.0;
@@ -330,7 +330,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     ) -> Vec<f64> {
         self.run(parameters, data, rows.batch(), noise, progress);
         let y_noise = T::of(self.settings.y_noise * self.noise_level(progress));
-        let energy = self.energies(rows.batch().len(), noise.step);
+        let energy = self.energies(rows.batch().len(), noise.step, y_noise);
         let discrepancies = self.discrepancies(data, rows, noise, y_noise);
         self.weighted_terms(rows.batch().len(), noise.step, energy, discrepancies)
     }
@@ -380,6 +380,11 @@ fn reconstructs(tile: usize, tiles: usize, step: u64) -> bool {
 fn reconstructed(rows: usize, step: u64) -> usize {
     let tiles = rows.div_ceil(ROWS);
     (0..tiles).filter(|&tile| reconstructs(tile, tiles, step)).map(|tile| rows_of_tile(rows, tile)).sum()
+}
+
+/// Root of a mean squared error without the share of noise that was added.
+fn unexplained(mean_square: f64, noise: f64) -> f64 {
+    (mean_square - noise * noise).max(0.0).sqrt()
 }
 
 /// Rows of a tile whose samples are of one y, for the energy score.
@@ -766,7 +771,10 @@ mod tests {
                 .map(|r| (out[LAYOUT.y_columns().start * ROWS + r] - slot.y[r]).powi(2))
                 .collect::<Vec<_>>()
         });
-        (errors.sum::<f64>() / ROWS_OF_DATA as f64).sqrt()
+        unexplained(
+            errors.sum::<f64>() / ROWS_OF_DATA as f64,
+            objective.settings.y_noise * objective.noise_level(PROGRESS),
+        )
     }
 
     fn fixed(objective: &Bidirectional<f64>, network: &Network, settings: &Settings) -> Fixed {
