@@ -5,8 +5,8 @@
 Each method is trained on the same simulations and judged on the same observations: MMD^2 to the reference
 posterior in parameters divided by the prior's spread (with that of a second reference beside it), mean
 squared re-simulation error in units of the spread of y, median calibration error, seconds of training.
-Mean over seeds, with the spread over seeds in brackets. About forty minutes on two cores; --quick shows that
-it runs.
+Mean over seeds, with the spread over seeds in brackets. About an hour and a half on two cores; --quick shows
+that it runs.
 """
 
 import argparse

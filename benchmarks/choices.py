@@ -15,7 +15,7 @@ import time
 import warnings
 
 import numpy as np
-from peer import print_over_seeds
+from peer import has_density, print_over_seeds
 
 from innverse import INN, ConditionalINN
 from innverse.metrics import mmd, resimulation_error
@@ -137,7 +137,7 @@ class Judge:
         model.fit(x, y)
         seconds = time.process_time() - start
         scores = self.scores(model.posterior(self.y, n=DRAWS, random_state=0))
-        if model.total_dim_ == model.n_features_in_:
+        if has_density(model):
             in_spreads = np.log(self.x_spread).sum()
             scores["log_prob"] = float(np.mean(model.log_prob(*self.held_out))) + in_spreads
         return dict(**scores, seconds=seconds)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: processes of their own, for a peer or a case, and tables in Markdown."""
+"""What the benchmarks share: processes of their own, for a peer or a case, models, tables in Markdown."""
 
 import contextlib
 import json
@@ -64,6 +64,11 @@ def serve(**works):
         for line in sys.stdin:
             work, arguments = json.loads(line)
             print(json.dumps(works[work](**arguments)), file=answers, flush=True)
+
+
+def has_density(model):
+    """Whether samples of a fitted model have a density: those of a network with padding have none."""
+    return model.total_dim_ == model.n_features_in_
 
 
 def print_markdown(titles, rows):

@@ -2,19 +2,18 @@
 
     python benchmarks/quality.py [--estimator INN] [--published FOLDER] [--peer-python PATH] [--results FILE]
 
-For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)`, or an `INN` in
-its place, is fitted and judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference
-posterior, mean over observations that no fit has seen; energy score of the posteriors of held-out pairs, in
-parameters divided by their spread (higher is better, near 0 where the posterior is narrow); calibration error
-of the parameter with the largest; largest error of the expected coverage of joint regions and its mean, in
-percentage points (negative is overconfident); mean log density of held-out parameters; seconds of training.
-Coverage of joint regions and density need a network without padding. Mean over seeds, with the spread over
-seeds in brackets. The full table takes hours, most of them in the
-classifiers; --quick takes 2,000 draws of two observations. FOLDER is a copy of the repository
-sbi-benchmark/sbibm: eight of the tasks then take the observations and reference posteriors published with it.
-PATH is the Python of an environment with torch and sbi: its spline flow is then trained on the same
-simulations just before, for the first seed. FILE keeps each result as a line of JSON, and what is in it is
-not measured again.
+For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)`, or an `INN`
+in its place, is fitted and judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference
+posterior, mean over observations that no fit has seen; minus the energy score of the posteriors of held-out
+pairs, in parameters divided by their spread (higher is better, near 0 where the posterior is narrow);
+largest error of the central intervals of any parameter, and of the expected coverage of joint regions with
+its mean, in percentage points (negative is overconfident); mean log density of held-out parameters; seconds
+of training. Coverage of joint regions and density need a network without padding. Mean over seeds, with the
+spread over seeds in brackets. The full table takes hours, most of them in the classifiers; --quick takes
+2,000 draws of two observations. FOLDER is a copy of the repository sbi-benchmark/sbibm: eight of the tasks
+then take the observations and reference posteriors published with it. PATH is the Python of an environment
+with torch and sbi: its spline flow is then trained on the same simulations just before, for the first seed.
+FILE keeps each result as a line of JSON, and what is in it is not measured again, whatever the estimator.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from peer import print_over_seeds, run_peer
+from peer import has_density, print_over_seeds, run_peer
 from tasks import TASKS
 from threadpoolctl import threadpool_limits
 
@@ -44,7 +43,7 @@ COLUMNS = ("c2st", "score", "calibration", "coverage", "bias", "log_prob", "seco
 TITLES = (
     "task",
     "C2ST",
-    "energy score",
+    "minus energy score",
     "calibration error, pp",
     "largest coverage error, pp",
     "mean, pp",
@@ -156,7 +155,7 @@ class Judge:
             calibration=100 * float(np.abs(marginal.errors).max()),
             seconds=seconds,
         )
-        if isinstance(model, ConditionalINN) or model.total_dim_ == self.task.dx:
+        if has_density(model):
             coverage = expected_coverage(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
             result.update(
                 coverage=100 * coverage.largest,

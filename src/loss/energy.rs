@@ -86,6 +86,7 @@ fn slope<T: Real>(difference: T, distance: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::tests::assert_adds_gradient;
     use crate::random::{Purpose, Seed, fill_normal};
     use crate::score::energy_score;
     use ndarray::{Array2, Array3, ArrayView2, ArrayView3, s};
@@ -124,18 +125,10 @@ mod tests {
     fn gradient_is_the_difference() {
         let (samples, truth) = (random(1), random(2));
         let pairs = Pairs::of(9, 1);
-        let value = |samples: &[f64]| energy(samples, &truth, pairs, 0.7, &mut [0.0; COLUMNS * ROWS]);
+        let value = |samples: &[f64]| 0.7 * energy(samples, &truth, pairs, 0.7, &mut [0.0; COLUMNS * ROWS]);
         let mut gradient = [1.0; COLUMNS * ROWS];
         energy(&samples, &truth, pairs, 0.7, &mut gradient);
-        for i in 0..samples.len() {
-            let step = 1e-5;
-            let mut moved = samples.clone();
-            moved[i] += step;
-            let up = value(&moved);
-            moved[i] -= 2.0 * step;
-            let slope = 0.7 * (up - value(&moved)) / (2.0 * step);
-            assert!((gradient[i] - 1.0 - slope).abs() < 1e-8, "{i}: {} {slope}", gradient[i] - 1.0);
-        }
+        assert_adds_gradient(value, &samples, &gradient, 1e-5, 1e-8);
     }
 
     #[test]

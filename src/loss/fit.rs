@@ -28,6 +28,7 @@ pub fn squared_error<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::tests::assert_adds_gradient;
     use crate::random::{Purpose, Seed, fill_normal};
 
     #[test]
@@ -38,18 +39,11 @@ mod tests {
         fill_normal(&mut target, 1.0, &mut stream);
         let rows = 5;
         for target in [None, Some(&target[..])] {
-            let value = |values: &[f64]| squared_error(values, target, 0.7, &mut vec![0.0; 3 * ROWS], rows);
+            let value =
+                |values: &[f64]| 0.7 * squared_error(values, target, 0.7, &mut vec![0.0; 3 * ROWS], rows);
             let mut gradient = vec![1.0; 3 * ROWS];
             squared_error(&values, target, 0.7, &mut gradient, rows);
-            for i in 0..values.len() {
-                let step = 1e-4;
-                let mut moved = values.clone();
-                moved[i] += step;
-                let up = value(&moved);
-                moved[i] -= 2.0 * step;
-                let slope = 0.7 * (up - value(&moved)) / (2.0 * step);
-                assert!((gradient[i] - 1.0 - slope).abs() < 1e-9, "{i}: {} {slope}", gradient[i] - 1.0);
-            }
+            assert_adds_gradient(value, &values, &gradient, 1e-4, 1e-9);
         }
     }
 }

@@ -293,8 +293,8 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     ///
     /// Their weight is in proportion to the error of y, and no gradient flows through that: where x determines y the
     /// other terms are enough, and samples reproduce y better without this one.
-    fn energies(&mut self, rows: usize, step: u64, y_noise: T) -> f64 {
-        let y_error = unexplained(self.squares(rows)[0] / (rows * self.layout.y) as f64, y_noise.to_double());
+    fn energies(&mut self, rows: usize, step: u64, y_squares: f64, y_noise: T) -> f64 {
+        let y_error = unexplained(y_squares / (rows * self.layout.y) as f64, y_noise.to_double());
         let weight = self.settings.energy_weight * y_error / paired(&self.settings, rows, step).max(1) as f64;
         let x = self.layout.x * ROWS;
         let mut sum = 0.0;
@@ -306,20 +306,7 @@ impl<'a, T: Real> Bidirectional<'a, T> {
         weight * sum
     }
 
-    /// The weighted terms, from the sums of squares and the discrepancies.
-    fn weighted_terms(&self, rows: usize, step: u64, energy: f64, (on_z, on_x): (f64, f64)) -> Vec<f64> {
-        let scale = Scale::new(&self.layout, &self.settings, rows, step);
-        let [y, reconstruction, padding] = self.squares(rows);
-        vec![
-            scale.y * y,
-            self.settings.z_weight * on_z,
-            self.settings.x_weight * on_x,
-            energy,
-            scale.reconstruction * reconstruction,
-            padding,
-        ]
-    }
-
+    /// The weighted terms.
     fn terms_at(
         &mut self,
         parameters: &[T],
@@ -330,9 +317,19 @@ impl<'a, T: Real> Bidirectional<'a, T> {
     ) -> Vec<f64> {
         self.run(parameters, data, rows.batch(), noise, progress);
         let y_noise = T::of(self.settings.y_noise * self.noise_level(progress));
-        let energy = self.energies(rows.batch().len(), noise.step, y_noise);
-        let discrepancies = self.discrepancies(data, rows, noise, y_noise);
-        self.weighted_terms(rows.batch().len(), noise.step, energy, discrepancies)
+        let count = rows.batch().len();
+        let [y, reconstruction, padding] = self.squares(count);
+        let energy = self.energies(count, noise.step, y, y_noise);
+        let (on_z, on_x) = self.discrepancies(data, rows, noise, y_noise);
+        let scale = Scale::new(&self.layout, &self.settings, count, noise.step);
+        vec![
+            scale.y * y,
+            self.settings.z_weight * on_z,
+            self.settings.x_weight * on_x,
+            energy,
+            scale.reconstruction * reconstruction,
+            padding,
+        ]
     }
 
     /// Adds the discrepancies' cotangents and runs the three backward passages; sums the gradient.
