@@ -2,18 +2,20 @@
 
     python benchmarks/quality.py [--estimator INN] [--published FOLDER] [--peer-python PATH] [--results FILE]
 
-For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)`, or an `INN`
-in its place, is fitted and judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference
+For each task, number of simulations and seed, `ConditionalINN(bounds=..., random_state=seed)`, or an `INN` in
+its place, is fitted and judged: classifier two-sample test (C2ST, 0.5 is perfect) against the reference
 posterior, mean over observations that no fit has seen; minus the energy score of the posteriors of held-out
-pairs, in parameters divided by their spread (higher is better, near 0 where the posterior is narrow);
-largest error of the central intervals of any parameter, and of the expected coverage of joint regions with
-its mean, in percentage points (negative is overconfident); mean log density of held-out parameters; seconds
-of training. Coverage of joint regions and density need a network without padding. Mean over seeds, with the
-spread over seeds in brackets. The full table takes hours, most of them in the classifiers; --quick takes
-2,000 draws of two observations. FOLDER is a copy of the repository sbi-benchmark/sbibm: eight of the tasks
-then take the observations and reference posteriors published with it. PATH is the Python of an environment
-with torch and sbi: its spline flow is then trained on the same simulations just before, for the first seed.
-FILE keeps each result as a line of JSON, and what is in it is not measured again, whatever the estimator.
+pairs, in parameters divided by their spread (higher is better, near 0 where the posterior is narrow); largest
+error of the central intervals of any parameter, and of the expected coverage of joint regions with its mean,
+in percentage points (negative is overconfident); mean log density of held-out parameters, and how much more
+it would be with the exact posterior, where the task knows it (of 200 of them); seconds of training. Coverage
+of joint regions and density need a network without padding. Mean over seeds, with the spread over seeds in
+brackets. Six more tasks, of grid_tasks.py, have to be named. The full table takes hours, most of them in the
+classifiers; --quick takes 2,000 draws of two observations. FOLDER is a copy of the repository
+sbi-benchmark/sbibm: eight of the tasks then take the observations and reference posteriors published with it.
+PATH is the Python of an environment with torch and sbi: its spline flow is then trained on the same
+simulations just before, for the first seed. FILE keeps each result as a line of JSON, and what is in it is
+not measured again, whatever the estimator.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+from grid_tasks import GRID_TASKS
 from peer import has_density, print_over_seeds, run_peer
 from tasks import TASKS
 from threadpoolctl import threadpool_limits
@@ -39,7 +42,9 @@ SEEDS = (0, 1, 2)
 OBSERVATIONS, DRAWS = 10, 10_000
 QUICK_OBSERVATIONS, QUICK_DRAWS = 2, 2000
 COVERAGE_ROWS, COVERAGE_DRAWS = 10_000, 200
-COLUMNS = ("c2st", "score", "calibration", "coverage", "bias", "log_prob", "seconds")
+# Pairs held out whose exact log density is compared: it may take seconds each.
+EXACT_ROWS = 200
+COLUMNS = ("c2st", "score", "calibration", "coverage", "bias", "log_prob", "lost", "seconds")
 TITLES = (
     "task",
     "C2ST",
@@ -48,8 +53,10 @@ TITLES = (
     "largest coverage error, pp",
     "mean, pp",
     "log density",
+    "lost",
     "training, s",
 )
+ALL_TASKS = {**TASKS, **GRID_TASKS}
 ESTIMATORS = {"ConditionalINN": ConditionalINN, "INN": INN}
 
 
@@ -57,7 +64,7 @@ def main():
     """Run the tasks and print a table for each number of simulations."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few observations, few draws")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=ALL_TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--estimator", choices=ESTIMATORS, default="ConditionalINN")
@@ -74,7 +81,7 @@ def main():
     build = partial(ESTIMATORS[options.estimator], **eval(f"dict({options.settings})"))
     record = Record(options.results)
     judges = {
-        name: Judge(TASKS[name], options.quick, options.observations, published) for name in options.tasks
+        name: Judge(ALL_TASKS[name], options.quick, options.observations, published) for name in options.tasks
     }
     # The classifiers run side by side: one thread each.
     with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
@@ -137,6 +144,13 @@ class Judge:
             return [self._read(i, name)[: self.draws] for i in range(len(self.y))]
         return [self.task.reference_posterior(y, self.draws, 2000 + i) for i, y in enumerate(self.y)]
 
+    @cached_property
+    def exact(self):
+        """Log density of the exact posterior for the first pairs held out, None where it is not known."""
+        pairs = zip(*(rows[:EXACT_ROWS] for rows in self.held_out), strict=True)
+        densities = [self.task.log_posterior(theta[np.newaxis], x) for theta, x in pairs]
+        return None if densities[0] is None else np.concatenate(densities)
+
     def _read(self, i, name):
         path = self.folder / f"num_observation_{i + 1}" / name
         return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
@@ -157,11 +171,14 @@ class Judge:
         )
         if has_density(model):
             coverage = expected_coverage(model, *self.held_out, n=COVERAGE_DRAWS, random_state=seed)
+            log_prob = model.log_prob(*self.held_out)
             result.update(
                 coverage=100 * coverage.largest,
                 bias=100 * coverage.area,
-                log_prob=float(np.mean(model.log_prob(*self.held_out))),
+                log_prob=float(np.mean(log_prob)),
             )
+            if self.exact is not None:
+                result["lost"] = float(np.mean(self.exact - log_prob[:EXACT_ROWS]))
         return result
 
     def accuracy(self, draw, pool):

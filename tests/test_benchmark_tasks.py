@@ -7,11 +7,13 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit, logsumexp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from grid_tasks import GRID_TASKS
 from tasks import TASKS
 
+ALL_TASKS = {**TASKS, **GRID_TASKS}
 # Fixed seeds: a test at four standard errors either always holds or always fails.
 STANDARD_ERRORS = 4.0
-EXACT = ("two_moons", "gaussian_mixture", "gaussian_linear", "gaussian_linear_uniform")
+EXACT = ("two_moons", "gaussian_mixture", "gaussian_linear", "gaussian_linear_uniform", *GRID_TASKS)
 DIMENSIONS = {
     "two_moons": (2, 2),
     "gaussian_mixture": (2, 2),
@@ -23,7 +25,15 @@ DIMENSIONS = {
     "sir": (2, 10),
     "inverse_kinematics": (4, 2),
     "inverse_ballistics": (4, 1),
+    "poisson_regression": (3, 10),
+    "spectral_line": (3, 20),
+    "censored_lifetimes": (2, 8),
+    "bearing_and_range": (2, 2),
+    "heavy_tails": (1, 6),
+    "binomial_share": (1, 3),
 }
+# A second or two for each grid.
+SPATIAL = ("poisson_regression", "spectral_line")
 # Sequential Monte Carlo through an integrator.
 INTEGRATED = ("lotka_volterra", "sir")
 # Observations in the middle, and where the edge of the prior cuts the posterior.
@@ -76,9 +86,9 @@ def metropolis(log_density, start, steps, rng):
     return theta
 
 
-@pytest.mark.parametrize("name", marked_long(DIMENSIONS, *INTEGRATED))
+@pytest.mark.parametrize("name", marked_long(DIMENSIONS, *INTEGRATED, *SPATIAL))
 def test_tasks_agree_on_their_interface(name):
-    task = TASKS[name]
+    task = ALL_TASKS[name]
     assert task.name == name and (task.dx, task.dy) == DIMENSIONS[name]
     theta, x = task.sample(20, 0)
     assert theta.shape == (20, task.dx) and x.shape == (20, task.dy)
@@ -99,7 +109,7 @@ def test_tasks_agree_on_their_interface(name):
 
 
 def test_there_is_one_task_of_each_name():
-    assert set(TASKS) == set(DIMENSIONS)
+    assert set(ALL_TASKS) == set(DIMENSIONS) and not set(TASKS) & set(GRID_TASKS)
 
 
 def grid_over(task, x):
@@ -366,12 +376,66 @@ def test_the_reference_of_an_epidemic_is_that_of_quadrature():
     np.testing.assert_array_less(np.abs(moments(draws).mean(axis=0) - mean), STANDARD_ERRORS * error)
 
 
+def log_of_likelihoods(name, theta, x):
+    """Log likelihoods of parameters, by scipy's distributions."""
+    columns = [column[:, np.newaxis] for column in theta.T]
+    if name == "poisson_regression":
+        return stats.poisson.logpmf(x, np.exp(1 + theta @ GRID_TASKS[name].design.T / 2)).sum(axis=1)
+    if name == "spectral_line":
+        height, place, width = columns
+        shape = stats.norm.pdf(np.linspace(0, 1, 20), place, width) / stats.norm.pdf(0, scale=width)
+        return stats.poisson.logpmf(x, 5 + height * shape).sum(axis=1)
+    if name == "censored_lifetimes":
+        law = stats.weibull_min(columns[0], scale=columns[1])
+        return np.where(x < 1.5, law.logpdf(x), law.logsf(1.5)).sum(axis=1)
+    if name == "bearing_and_range":
+        turns = 2 * np.pi * np.arange(-2, 3)
+        angle = np.arctan2(columns[1], columns[0])
+        bearing = logsumexp(stats.norm.logpdf(x[0] + turns, angle, 0.1), axis=1)
+        return bearing + stats.lognorm.logpdf(x[1], 0.2, scale=np.hypot(*theta.T))
+    if name == "heavy_tails":
+        return stats.t.logpdf(x, 2, loc=theta, scale=0.5).sum(axis=1)
+    return stats.binom.logpmf(x, [5, 10, 20], theta).sum(axis=1)
+
+
+@pytest.mark.parametrize("name", marked_long(GRID_TASKS, *SPATIAL))
+@pytest.mark.parametrize("row", range(3))
+def test_grids_agree_with_weighted_draws_of_the_prior(name, row):
+    task = GRID_TASKS[name]
+    theta, data = task.sample(30, 11)
+    weak = np.flatnonzero(data.max(axis=1) < 20)  # a bright line would leave few of the weights
+    truth, x = theta[weak[row]], data[weak[row]]
+    prior, _ = task.sample(400_000, 12)
+    log_weights = log_of_likelihoods(name, prior, x)
+    weights = np.exp(log_weights - log_weights.max())
+    assert weights.sum() ** 2 / (weights**2).sum() > 500
+    assert_same_means(task.reference_posterior(x, 20_000, 13), prior, weights)
+    # The density at the truth is prior times likelihood over the mean of the latter.
+    evidence, spread = weights.mean(), weights.std() / np.sqrt(len(weights))
+    log_prior = sum(law.logpdf(value) for law, value in zip(task.priors, truth, strict=True))
+    log_density = log_prior + log_of_likelihoods(name, truth[np.newaxis], x)[0] - log_weights.max()
+    found = task.log_posterior(truth[np.newaxis], x)[0]
+    assert abs(found - (log_density - np.log(evidence))) < STANDARD_ERRORS * spread / evidence
+    outside = np.full((1, task.dx), -1e6)
+    assert task.bounds is None or task.log_posterior(outside, x)[0] == -np.inf
+
+
+def test_the_grid_of_a_share_is_a_beta_distribution():
+    x = [0.0, 1.0, 3.0]
+    shares = np.array([[1e-3], [0.1], [0.5]])
+    exact = stats.beta.logpdf(shares[:, 0], 5, 32)
+    np.testing.assert_allclose(GRID_TASKS["binomial_share"].log_posterior(shares, x), exact, atol=1e-6)
+
+
 # A hundred references of these would take half an hour: their sampler has tests of its own.
+RANKED = [name for name in DIMENSIONS if name not in INTEGRATED]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", marked_long([name for name in DIMENSIONS if name not in INTEGRATED], "slcp"))
+@pytest.mark.parametrize("name", marked_long(RANKED, "slcp", *SPATIAL))
 def test_parameters_rank_evenly_among_draws_for_their_data(name):
     # If the draws are of the posterior, the rank of the true parameter among them is uniform.
-    task, n, draws = TASKS[name], 100, 99
+    task, n, draws = ALL_TASKS[name], 100, 99
     theta, x = task.sample(n, 7)
     for column in range(task.dx):
         theta[:, column] += 1e-9 * np.random.default_rng(8).standard_normal(n)  # ties of whole numbers
