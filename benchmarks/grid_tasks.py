@@ -22,8 +22,9 @@ class GridTask(Task):
     Notes
     -----
     The posterior is tabulated in normal scores of the prior, on `cells` along each axis. Their box first
-    spans the prior and then shrinks to where the density is more than `negligible` of the highest: the cells
-    must be fine enough for the broadest posterior. Draws are even within a cell.
+    spans the prior and then shrinks to where the density is more than `negligible` of the highest. The cells
+    must be fine enough to find the peak in the first round, and to follow what is narrow in a box that stays
+    broad. Draws are even within a cell.
     """
 
     priors: tuple
@@ -60,6 +61,8 @@ class GridTask(Task):
             axes = [low[i] + widths[i] * (np.arange(n) + 0.5) for i, n in enumerate(cells)]
             u, theta = _product(axes), _product(self._from_normal(axes))
             log_joint = -0.5 * (u**2).sum(axis=1) + self._log_likelihood(theta, x)
+            if not np.isfinite(log_joint.max()):
+                raise ValueError(f"x_observed must be an outcome of some theta in the prior, got {x}")
             inside = u[log_joint > log_joint.max() + np.log(self.negligible)]
             low, high = inside.min(axis=0) - widths, inside.max(axis=0) + widths
         return u, log_joint, widths
@@ -94,7 +97,21 @@ def _product(axes):
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
-class PoissonRegression(GridTask):
+class CountTask(GridTask):
+    """A task whose data are independent Poisson counts; a subclass writes `_rate`: (n, dx) to (n, dy)."""
+
+    def _simulate(self, theta, rng):
+        return rng.poisson(self._rate(theta))
+
+    def _log_likelihood(self, theta, x):
+        rate = self._rate(theta)
+        return (x * np.log(rate) - rate).sum(axis=1)
+
+    def _rate(self, theta):
+        raise NotImplementedError
+
+
+class PoissonRegression(CountTask):
     """Ten counts whose logarithmic rates are linear in three parameters.
 
     ``theta ~ N(0, I)``, ``x ~ Poisson(exp(1 + design theta / 2))``, with a design drawn once from N(0, 1).
@@ -109,25 +126,18 @@ class PoissonRegression(GridTask):
     def _rate(self, theta):
         return np.exp(1.0 + 0.5 * theta @ self.design.T)
 
-    def _simulate(self, theta, rng):
-        return rng.poisson(self._rate(theta))
 
-    def _log_likelihood(self, theta, x):
-        rate = self._rate(theta)
-        return (x * np.log(rate) - rate).sum(axis=1)
-
-
-class SpectralLine(GridTask):
+class SpectralLine(CountTask):
     """Counts in twenty channels: a line of unknown height, place and width on an even background.
 
     Height lognormal of log mean 3 and log spread 1, place ``U(0, 1)``, width ``U(0.02, 0.3)``, background 5:
-    lines from far below the noise to thousands of counts, and narrower than a channel.
+    lines from far below the noise to hundreds of counts in a channel, some narrower than that.
     """
 
     name = "spectral_line"
     dy = 20
     priors = (stats.lognorm(1.0, scale=np.exp(3.0)), stats.uniform(0.0, 1.0), stats.uniform(0.02, 0.28))
-    # Where the counts leave the place open, it still matters by fractions of the narrowest width.
+    # Where the counts leave the place open, the likelihood still changes from channel to channel.
     cells = (60, 200, 40)
     channels = np.linspace(0.0, 1.0, 20)
     background = 5.0
@@ -135,13 +145,6 @@ class SpectralLine(GridTask):
     def _rate(self, theta):
         height, place, width = np.transpose(theta)[..., np.newaxis]
         return self.background + height * np.exp(-0.5 * ((self.channels - place) / width) ** 2)
-
-    def _simulate(self, theta, rng):
-        return rng.poisson(self._rate(theta))
-
-    def _log_likelihood(self, theta, x):
-        rate = self._rate(theta)
-        return (x * np.log(rate) - rate).sum(axis=1)
 
 
 class CensoredLifetimes(GridTask):
@@ -163,14 +166,13 @@ class CensoredLifetimes(GridTask):
 
     def _log_likelihood(self, theta, x):
         shape, scale = np.transpose(theta)[..., np.newaxis]
-        # An early end of a steep law underflows: its logarithm does not.
-        log_ratio = np.log(np.maximum(x, np.finfo(float).tiny)) - np.log(scale)
+        log_ratio = np.log(x) - np.log(scale)
         hazard = np.where(x < self.watched, np.log(shape / scale) + (shape - 1.0) * log_ratio, 0.0)
         return (hazard - np.exp(shape * log_ratio)).sum(axis=1)
 
 
 class BearingAndRange(GridTask):
-    """A place in a square, seen from its middle: the bearing jumps by a turn, and means little nearby.
+    """A place in a square, seen from its middle: the bearing jumps by a turn, and nearby all of them meet.
 
     ``theta ~ U(-1, 1)^2``; x is its angle with normal noise of 0.1, between -pi and pi, and its distance
     times ``exp(0.2 z)``, z standard normal.

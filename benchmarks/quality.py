@@ -43,7 +43,7 @@ OBSERVATIONS, DRAWS = 10, 10_000
 QUICK_OBSERVATIONS, QUICK_DRAWS = 2, 2000
 COVERAGE_ROWS, COVERAGE_DRAWS = 10_000, 200
 # Pairs held out whose exact log density is compared: it may take seconds each.
-EXACT_ROWS = 200
+EXACT_ROWS, QUICK_EXACT_ROWS = 200, 20
 COLUMNS = ("c2st", "score", "calibration", "coverage", "bias", "log_prob", "lost", "seconds")
 TITLES = (
     "task",
@@ -125,6 +125,7 @@ class Judge:
     def __init__(self, task, quick, observations=None, published=None):
         self.task = task
         self.draws = QUICK_DRAWS if quick else DRAWS
+        self.exact_rows = QUICK_EXACT_ROWS if quick else EXACT_ROWS
         if observations is None:
             observations = QUICK_OBSERVATIONS if quick else OBSERVATIONS
         folder = published / task.name / "files" if published else None
@@ -147,7 +148,7 @@ class Judge:
     @cached_property
     def exact(self):
         """Log density of the exact posterior for the first pairs held out, None where it is not known."""
-        pairs = zip(*(rows[:EXACT_ROWS] for rows in self.held_out), strict=True)
+        pairs = zip(*(rows[: self.exact_rows] for rows in self.held_out), strict=True)
         densities = [self.task.log_posterior(theta[np.newaxis], x) for theta, x in pairs]
         return None if densities[0] is None else np.concatenate(densities)
 
@@ -178,7 +179,7 @@ class Judge:
                 log_prob=float(np.mean(log_prob)),
             )
             if self.exact is not None:
-                result["lost"] = float(np.mean(self.exact - log_prob[:EXACT_ROWS]))
+                result["lost"] = float(np.mean(self.exact - log_prob[: self.exact_rows]))
         return result
 
     def accuracy(self, draw, pool):

@@ -40,7 +40,7 @@ class Task:
     Attributes
     ----------
     name : str
-        Key in `TASKS`.
+        Of the task among others.
     dx, dy : int
         Number of parameters and of data.
     bounds : list of (float, float) or None
@@ -85,7 +85,7 @@ class Task:
         return self._posterior(self._checked(x_observed), n, np.random.default_rng(random_state))
 
     def log_posterior(self, theta, x_observed):
-        """Log of the normalised posterior density, or None where it has no closed form.
+        """Log of the normalised posterior density, or None where it is not known.
 
         Parameters
         ----------

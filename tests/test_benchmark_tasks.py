@@ -32,7 +32,7 @@ DIMENSIONS = {
     "heavy_tails": (1, 6),
     "binomial_share": (1, 3),
 }
-# A second or two for each grid.
+# Tasks with three parameters: a second or two for each grid.
 SPATIAL = ("poisson_regression", "spectral_line")
 # Sequential Monte Carlo through an integrator.
 INTEGRATED = ("lotka_volterra", "sir")
@@ -391,14 +391,45 @@ def log_of_likelihoods(name, theta, x):
     if name == "bearing_and_range":
         turns = 2 * np.pi * np.arange(-2, 3)
         angle = np.arctan2(columns[1], columns[0])
-        bearing = logsumexp(stats.norm.logpdf(x[0] + turns, angle, 0.1), axis=1)
-        return bearing + stats.lognorm.logpdf(x[1], 0.2, scale=np.hypot(*theta.T))
+        bearing = logsumexp(stats.norm.logpdf(x[..., :1] + turns, angle, 0.1), axis=1)
+        return bearing + stats.lognorm.logpdf(x[..., 1], 0.2, scale=np.hypot(*theta.T))
     if name == "heavy_tails":
         return stats.t.logpdf(x, 2, loc=theta, scale=0.5).sum(axis=1)
     return stats.binom.logpmf(x, [5, 10, 20], theta).sum(axis=1)
 
 
-@pytest.mark.parametrize("name", marked_long(GRID_TASKS, *SPATIAL))
+@pytest.mark.parametrize("name", GRID_TASKS)
+def test_simulations_follow_the_likelihood(name):
+    # The mean of L(other, x) / L(theta, x) over x ~ L(theta, x) is the integral of L(other, x), which is 1.
+    task, n = GRID_TASKS[name], 20_000
+    rng = np.random.default_rng(14)
+    theta, _ = task.sample(20, rng)
+    # Small, or a few values of x would make up the mean.
+    step = 0.01 if name == "spectral_line" else 0.03
+    for truth, other in zip(theta, theta[::-1], strict=True):
+        rows, others = np.tile(truth, (n, 1)), np.tile(truth + step * (other - truth), (n, 1))
+        x = task._simulate(rows, rng)
+        ratio = np.exp(log_of_likelihoods(name, others, x) - log_of_likelihoods(name, rows, x))
+        assert abs(ratio.mean() - 1.0) < STANDARD_ERRORS * ratio.std() / np.sqrt(n)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", GRID_TASKS)
+def test_finer_cells_change_nothing(name, monkeypatch):
+    task = GRID_TASKS[name]
+    pairs = list(zip(*task.sample(10, 15), strict=True))
+    coarse = [task.log_posterior(theta[np.newaxis], x)[0] for theta, x in pairs]
+    monkeypatch.setattr(task, "cells", tuple(3 * n // 2 for n in task.cells))
+    fine = [task.log_posterior(theta[np.newaxis], x)[0] for theta, x in pairs]
+    np.testing.assert_allclose(coarse, fine, atol=0.01)
+
+
+def test_a_range_that_is_not_positive_is_no_outcome():
+    with pytest.raises(ValueError, match="an outcome of some theta"), np.errstate(all="ignore"):
+        GRID_TASKS["bearing_and_range"].reference_posterior([0.0, -1.0], 10)
+
+
+@pytest.mark.parametrize("name", marked_long(GRID_TASKS, "spectral_line"))
 @pytest.mark.parametrize("row", range(3))
 def test_grids_agree_with_weighted_draws_of_the_prior(name, row):
     task = GRID_TASKS[name]
