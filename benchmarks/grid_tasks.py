@@ -10,8 +10,6 @@ from scipy import stats
 from scipy.special import logsumexp, ndtr, xlog1py, xlogy
 from tasks import Task
 
-LOG_ROOT_TWO_PI = 0.5 * np.log(2.0 * np.pi)
-
 
 class GridTask(Task):
     """A task with independent parameters and an explicit likelihood.
@@ -60,7 +58,8 @@ class GridTask(Task):
             widths = (high - low) / cells
             axes = [low[i] + widths[i] * (np.arange(n) + 0.5) for i, n in enumerate(cells)]
             u, theta = _product(axes), _product(self._from_normal(axes))
-            log_joint = -0.5 * (u**2).sum(axis=1) + self._log_likelihood(theta, x)
+            log_prior = _product([stats.norm.logpdf(axis) for axis in axes]).sum(axis=1)
+            log_joint = log_prior + self._log_likelihood(theta, x)
             if not np.isfinite(log_joint.max()):
                 raise ValueError(f"x_observed must be an outcome of some theta in the prior, got {x}")
             inside = u[log_joint > log_joint.max() + np.log(self.negligible)]
@@ -71,13 +70,12 @@ class GridTask(Task):
         u, log_joint, widths = self._grid(x)
         weights = np.exp(log_joint - log_joint.max())
         picked = rng.choice(len(u), size=n, p=weights / weights.sum())
-        inside = widths * (rng.random((n, self.dx)) - 0.5)
-        return np.column_stack(self._from_normal((u[picked] + inside).T))
+        offset = widths * (rng.random((n, self.dx)) - 0.5)
+        return np.column_stack(self._from_normal((u[picked] + offset).T))
 
     def _log_posterior(self, theta, x):
         _, log_joint, widths = self._grid(x)
-        unit = np.log(widths).sum() - self.dx * LOG_ROOT_TWO_PI
-        log_evidence = logsumexp(log_joint) + unit
+        log_evidence = logsumexp(log_joint) + np.log(widths).sum()
         columns = zip(self.priors, theta.T, strict=True)
         log_prior = sum(prior.logpdf(column) for prior, column in columns)
         inside = np.isfinite(log_prior)
