@@ -111,7 +111,7 @@ def fit(problem, rows, settings):
     """Train, and print how long it took."""
     x, y = problem.sample(rows, random_state=SEED)
     start, processor = time.perf_counter(), time.process_time()
-    model = ConditionalINN(bounds=problem.bounds, random_state=SEED, **settings).fit(x, y)
+    model = ConditionalINN(**{"bounds": problem.bounds, "random_state": SEED, **settings}).fit(x, y)
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     print(f"Training: {seconds:.0f} s, {processor:.0f} s of processor time.", flush=True)
     return model
