@@ -92,7 +92,7 @@ def main():
     parser.add_argument("--references", type=Path, help="folder of reference posteriors, read and added to")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
-    settings = eval(f"dict({options.settings})")
+    settings = {"random_state": SEED} | eval(f"dict({options.settings})")
     # The classifiers run side by side: one thread each.
     with ProcessPoolExecutor(initializer=threadpool_limits, initargs=(1,)) as pool:
         for name in options.problems:
@@ -111,7 +111,7 @@ def fit(problem, rows, settings):
     """Train, and print how long it took."""
     x, y = problem.sample(rows, random_state=SEED)
     start, processor = time.perf_counter(), time.process_time()
-    model = ConditionalINN(**{"bounds": problem.bounds, "random_state": SEED, **settings}).fit(x, y)
+    model = ConditionalINN(bounds=problem.bounds, **settings).fit(x, y)
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     print(f"Training: {seconds:.0f} s, {processor:.0f} s of processor time.", flush=True)
     return model
